@@ -1,0 +1,2 @@
+//! The skiff program.
+fn main() {}

@@ -1,0 +1,29 @@
+#![doc = include_str!("../README.md")]
+#![no_std]
+
+extern crate alloc;
+
+mod codec;
+mod config;
+mod entry;
+mod error;
+mod input;
+mod membership;
+mod message;
+mod output;
+pub mod quorum;
+mod status;
+mod types;
+
+pub use codec::Malformed;
+pub use config::{Config, Options, Recovered};
+pub use entry::{Entry, Payload};
+pub use error::{ConfigError, Fatal, LoadError, Reject, StartError};
+pub use input::{Fault, Input};
+pub use membership::{Membership, Node};
+pub use message::{Append, AppendOutcome, AppendReply, Message};
+pub use output::{Apply, Event, Output, StateName, Write};
+pub use status::{PeerState, PeerStatus, Status};
+pub use types::{
+    HardState, Index, Instant, LoadId, LogTime, NodeId, Position, Round, Term, Token, WriteId,
+};

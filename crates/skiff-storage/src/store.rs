@@ -1,0 +1,171 @@
+//! The traits a provider of storage implements.
+
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+use skiff_core::{Entry, HardState, Index, Membership, Position, Term, Write};
+
+use crate::{
+    error::StoreError,
+    identity::{Identity, InstanceId, Opening},
+};
+
+/// A place where nodes keep their data (the original's persistence provider).
+pub trait Persistence: Send + Sync {
+    /// Opens the store of one node for as long as the returned [`Store`] lives. A second opening
+    /// meanwhile is refused.
+    ///
+    /// What was there before is checked against `opening`; a place that never held anything becomes
+    /// a new store with [`Opening::fresh`]. The boot counter is raised, durably, before this
+    /// returns. May block.
+    ///
+    /// # Errors
+    ///
+    /// If the store is in use, damaged, incomplete, of a newer format or somebody else's.
+    fn open(&self, opening: &Opening) -> Result<Store, StoreError>;
+}
+
+/// An open store: all that one node keeps.
+pub struct Store {
+    /// Whose it is, with the boot counter of this opening.
+    pub identity: Identity,
+    /// The log, with term and vote.
+    pub log: Box<dyn LogStore>,
+    /// The snapshots.
+    pub snapshots: Box<dyn SnapshotStore>,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("identity", &self.identity).finish_non_exhaustive()
+    }
+}
+
+/// What a log store held when it was opened. No entries: they are read when needed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Term and vote.
+    pub hard_state: HardState,
+    /// The log begins after this position.
+    pub base: Position,
+    /// Where the log ends; `base` if it is empty.
+    pub last: Position,
+    /// Each term that occurs after `base`, with the index of its first entry there, ascending.
+    pub terms: Vec<(Index, Term)>,
+    /// The membership entries after `base`, ascending.
+    pub memberships: Vec<(Index, Membership)>,
+    /// What the operator should know: one sentence each, for example about a torn tail.
+    pub remarks: Vec<String>,
+}
+
+/// The durable log of one node (the original's `saveMeta` and `loadMeta`): term, vote, entries.
+pub trait LogStore: Send {
+    /// What the log holds. Called once, before any other method. May block.
+    ///
+    /// # Errors
+    ///
+    /// If something acknowledged is damaged or missing: it is never silently left out.
+    fn load(&mut self) -> Result<Recovered, StoreError>;
+
+    /// Makes `write` durable. In order: if `begin_after` is given, everything is dropped and the
+    /// log begins after it; the entries from `truncate_from` on are dropped; the entries are
+    /// appended; term and vote are replaced. After a crash either all of a write is there or a
+    /// prefix of it in that order, and what an earlier `Done` has confirmed is always there.
+    ///
+    /// Never blocks on a disk: a store that needs one answers [`Written::Later`] and calls `done`
+    /// from a thread of its own. Several writes may be outstanding; they become durable in order.
+    /// A failure that is not [recoverable](StoreError::is_recoverable) is final for the store.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Misuse`] if the entries do not follow what is there; otherwise as the medium
+    /// has it. On an error `done` is not called.
+    fn write(&mut self, write: Write, done: Done) -> Result<Written, StoreError>;
+
+    /// A handle to read entries back, which works at the same time as writes.
+    fn reader(&self) -> Arc<dyn LogReader>;
+
+    /// Replaces the identity, atomically. Durable on return; may block.
+    ///
+    /// # Errors
+    ///
+    /// As the medium has it.
+    fn identify(&mut self, identity: &Identity) -> Result<(), StoreError>;
+}
+
+/// Reads entries that are durable.
+pub trait LogReader: Send + Sync {
+    /// The entries from `from` up to but not including `to`, in order, without a gap; fewer once
+    /// they come to more than `bytes_max` bytes as counted by [`Entry::size`], but at least one.
+    /// May block.
+    ///
+    /// # Errors
+    ///
+    /// [`Compacted`](StoreError::Compacted) if the log begins after `from`,
+    /// [`Missing`](StoreError::Missing) if it ends before it; otherwise as the medium has it. An
+    /// error is never answered by leaving entries out.
+    fn read(&self, from: Index, to: Index, bytes_max: usize) -> Result<Vec<Entry>, StoreError>;
+}
+
+/// What is known of a snapshot without reading it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SnapshotMeta {
+    /// The instance of the cluster.
+    pub instance: InstanceId,
+    /// The last entry it covers.
+    pub position: Position,
+    /// The members at that entry.
+    pub membership: Membership,
+    /// The version of the state machine's data.
+    pub machine_version: u32,
+    /// How the state machine's data is encoded.
+    pub codec: String,
+}
+
+/// The snapshots of one node.
+pub trait SnapshotStore: Send {
+    /// Keeps a snapshot, atomically. Durable on return; one of the same position is replaced. May
+    /// block.
+    ///
+    /// # Errors
+    ///
+    /// As the medium has it.
+    fn save(&mut self, meta: &SnapshotMeta, content: &[u8]) -> Result<(), StoreError>;
+
+    /// The newest snapshot there is, verified, with its content. `None` if there is none. May block.
+    ///
+    /// # Errors
+    ///
+    /// [`Corrupt`](StoreError::Corrupt) if the newest is damaged.
+    fn newest(&self) -> Result<Option<(SnapshotMeta, Bytes)>, StoreError>;
+}
+
+/// Whether a write is durable already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// It is: `done` was dropped and will not be called.
+    Done,
+    /// It will be: `done` is called from another thread.
+    Later,
+}
+
+/// What to call once a write is durable or has failed.
+pub struct Done(Box<dyn FnOnce(Result<(), StoreError>) + Send>);
+
+impl Done {
+    /// Calls `then` with the result of the write.
+    pub fn new(then: impl FnOnce(Result<(), StoreError>) + Send + 'static) -> Self {
+        Self(Box::new(then))
+    }
+
+    /// Tells the result.
+    pub fn call(self, result: Result<(), StoreError>) {
+        (self.0)(result);
+    }
+}
+
+impl fmt::Debug for Done {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Done")
+    }
+}

@@ -1,0 +1,194 @@
+//! What travels between nodes, and between clients and nodes.
+
+use bytes::Bytes;
+use skiff_core::{Index, Membership, Message, NodeId, Position, Term};
+
+/// One thing said on a connection.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Envelope {
+    /// The Raft group. One per node today; carried so that many can share a connection later.
+    pub group: u64,
+    /// Who says it; zero for a client.
+    pub from: NodeId,
+    /// To whom; zero while the other side is not known yet.
+    pub to: NodeId,
+    /// The boot counter of the sender.
+    pub boot: u64,
+    /// What is said.
+    pub body: Body,
+}
+
+/// What an [`Envelope`] holds.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Body {
+    /// Who I am. The first thing each side says on every connection, said again when it changes.
+    Hello(Box<Hello>),
+    /// The state a cluster begins with, for a node that belongs to it and does not know yet.
+    Genesis(Box<Genesis>),
+    /// A message of the Raft core with its sender's term.
+    Raft {
+        /// The sender's term.
+        term: Term,
+        /// What it says.
+        message: Message,
+    },
+    /// A client, or a node on behalf of one, asks for something.
+    Request(Box<Request>),
+    /// What became of a request.
+    Answer(Box<Answer>),
+}
+
+/// How a node stands to its cluster, as it tells others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Standing {
+    /// It has never belonged to one.
+    #[default]
+    Fresh,
+    /// It belongs to one.
+    Member,
+    /// It was removed from one.
+    Removed,
+    /// It is no node at all, but a client.
+    Client,
+}
+
+/// The body of [`Body::Hello`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hello {
+    /// The cluster's name.
+    pub cluster: String,
+    /// The cluster's instance; `None` while the sender belongs to none.
+    pub instance: Option<u128>,
+    /// The sender's name.
+    pub name: String,
+    /// Where the sender can be dialled; empty if it cannot.
+    pub address: String,
+    /// How it stands to its cluster.
+    pub standing: Standing,
+    /// A random number of this run of the sender: tells two runs of one boot counter apart.
+    pub nonce: u64,
+    /// The sender's term.
+    pub term: Term,
+    /// The last index that is durable at the sender.
+    pub durable: Index,
+    /// The highest feature level the sender can use.
+    pub feature_level: u32,
+    /// While the sender is fresh: whether its list of peers is closed, that is, will not grow.
+    pub list_closed: bool,
+    /// While the sender is fresh: all it was told to form a cluster with, itself included, as far
+    /// as they have answered.
+    pub list: Vec<Listed>,
+    /// While the sender is fresh: addresses of its list that nobody has answered at yet.
+    pub unresolved: Vec<String>,
+}
+
+/// A node on the list of a fresh node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Listed {
+    /// Its name.
+    pub name: String,
+    /// Its incarnation.
+    pub node: NodeId,
+}
+
+/// The body of [`Body::Genesis`]: a snapshot, small enough for one envelope.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Genesis {
+    /// The cluster's name.
+    pub cluster: String,
+    /// The cluster's instance.
+    pub instance: u128,
+    /// The position it stands for: index 1 of term 1.
+    pub position: Position,
+    /// The members.
+    pub membership: Membership,
+    /// The version of the state machine's data.
+    pub machine_version: u32,
+    /// How the state machine's data is encoded.
+    pub codec: String,
+    /// The state machine's data.
+    pub content: Bytes,
+}
+
+/// The body of [`Body::Request`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Names the request among those of one sender on one connection; the answer carries it.
+    pub id: u64,
+    /// How long the sender will wait, in milliseconds.
+    pub timeout_ms: u64,
+    /// How many nodes have passed it on.
+    pub hops: u32,
+    /// What is asked for.
+    pub ask: Ask,
+}
+
+/// What a [`Request`] asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ask {
+    /// Replicate this command and tell the state machine's response.
+    Command(Bytes),
+    /// Put this question to the state machine.
+    Query {
+        /// The question, encoded as the machine says.
+        query: Bytes,
+        /// What the answer may be.
+        consistency: Consistency,
+    },
+    /// Tell how you are, as JSON.
+    Status,
+}
+
+/// What a read may return.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Consistency {
+    /// The newest state: everything that was acknowledged to anyone before the read was asked
+    /// (ReadIndex, dissertation 6.4).
+    #[default]
+    Linearizable,
+    /// What this node has applied, at once: it may be old, also far older than the newest.
+    Local,
+    /// As linearizable, by the leader's lease, without asking others. Not available yet.
+    Lease,
+    /// At most so old, in milliseconds. Not available yet.
+    BoundedStale(u64),
+}
+
+/// The body of [`Body::Answer`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The request's id.
+    pub id: u64,
+    /// What came of it: the encoded response, or why there is none.
+    pub result: Result<Bytes, Refusal>,
+}
+
+/// Why a request got no response.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refusal {
+    /// A short word for programs, such as `ENOTLEADER`.
+    pub code: String,
+    /// A sentence for people.
+    pub message: String,
+    /// Name and address of the leader, if known.
+    pub leader: Option<(String, String)>,
+    /// What is known of the request's effect.
+    pub outcome: Outcome,
+    /// Where the entry of the request stands, if it was appended: instance and position.
+    pub position: Option<(u128, Position)>,
+}
+
+/// What is known of the effect of a request that got no response.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// It had none and will have none: it may be tried again.
+    #[default]
+    NotApplied,
+    /// It may have taken effect, or do so later.
+    Unknown,
+    /// It took effect; only the response is lost.
+    AppliedResponseLost,
+}

@@ -1,0 +1,14 @@
+#![doc = include_str!("../README.md")]
+
+mod call;
+mod envelope;
+mod transport;
+
+pub use call::{Call, CallConnection, CallReply, Calls, Reply};
+pub use envelope::{
+    Answer, Ask, Body, Consistency, Envelope, Genesis, Hello, Listed, Outcome, Refusal, Request,
+    Standing,
+};
+pub use transport::{
+    Accepted, Connection, Inbox, Local, NotSent, Signal, Transport, TransportError,
+};
