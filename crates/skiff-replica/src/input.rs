@@ -1,0 +1,133 @@
+//! Everything that can happen to a replica.
+
+use bytes::Bytes;
+use skiff_core::{Entry, Index, Instant, LoadError, LoadId, Token, WriteId};
+use skiff_transport::{Consistency, Signal};
+
+use crate::{error::Refused, job::LinkId};
+
+/// One thing that happened, for [`Replica::step`](crate::Replica::step). Plain data, so that a run
+/// can be recorded and replayed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// The moment given by [`Replica::deadline`](crate::Replica::deadline) has come. Too early is
+    /// harmless. What has arrived before must be stepped before.
+    Timeout,
+    /// The user names a peer to form a cluster with. Saying one twice is harmless.
+    Join {
+        /// Where it is, in the transport's own notation.
+        address: String,
+    },
+    /// The user has named all peers: nobody else is waited for.
+    CloseList,
+    /// The user wants a cluster of one, now. Does nothing on a member.
+    Bootstrap,
+    /// A link tells something. One that was accepted is known from its first [`Signal::Up`] on.
+    Signal {
+        /// The link.
+        link: LinkId,
+        /// What it tells.
+        signal: Signal,
+    },
+    /// A [`Job::Connect`](crate::Job::Connect) can never succeed: this is no address.
+    ConnectFailed {
+        /// The link that was to be.
+        link: LinkId,
+        /// What is wrong, in words.
+        reason: String,
+    },
+    /// A caller wants something.
+    Call {
+        /// Names the call. The driver numbers its calls from 1 without a gap, in the order it
+        /// hands them in; so it can keep its callers in a queue.
+        token: Token,
+        /// What is wanted.
+        call: Call,
+        /// When the caller stops waiting: by then it has its answer.
+        deadline: Instant,
+    },
+    /// The caller is gone: nothing is answered to it any more. A command that is not in the log by
+    /// now will not get there.
+    Cancel {
+        /// The call.
+        token: Token,
+    },
+    /// This write and all before it are durable.
+    Persisted {
+        /// The newest of them.
+        write: WriteId,
+    },
+    /// This write failed.
+    WriteFailed {
+        /// The write.
+        write: WriteId,
+        /// Whether the store is as before and can go on.
+        recoverable: bool,
+        /// Why, in words.
+        reason: String,
+    },
+    /// The answer to a [`Job::Load`](crate::Job::Load).
+    Loaded {
+        /// Which one.
+        load: LoadId,
+        /// The entries from the index asked for, in order, at least one.
+        result: Result<Vec<Entry>, LoadError>,
+    },
+    /// The answer to a [`Job::SaveSnapshot`](crate::Job::SaveSnapshot): durable, or why not.
+    SnapshotSaved {
+        /// Why not, in words.
+        result: Result<(), String>,
+    },
+    /// The answer to a [`Job::Identify`](crate::Job::Identify): durable, or why not.
+    Identified {
+        /// Why not, in words.
+        result: Result<(), String>,
+    },
+    /// The answer to a [`Job::Capture`](crate::Job::Capture).
+    Captured {
+        /// The machine's state, or why there is none.
+        result: Result<Bytes, String>,
+    },
+    /// The answer to a [`Job::Restore`](crate::Job::Restore).
+    Restored {
+        /// Why not, in words.
+        result: Result<(), String>,
+    },
+    /// The machine has applied everything up to this index, and the local callers that waited for
+    /// it have their responses.
+    Applied {
+        /// The last index applied.
+        index: Index,
+    },
+    /// The machine could not apply this entry, and applies no more.
+    MachineFailed {
+        /// The entry.
+        index: Index,
+        /// Why, in words.
+        reason: String,
+    },
+    /// The encoded response to a call that came from another node or a client
+    /// ([`is_remote`](crate::is_remote)).
+    Responded {
+        /// The call.
+        token: Token,
+        /// The response, or why there is none.
+        result: Result<Bytes, Refused>,
+    },
+    /// The node is to stop: every call is answered, then [`Job::Stop`](crate::Job::Stop) is put out.
+    Stop,
+}
+
+/// What a caller wants.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Call {
+    /// To have this command replicated and applied.
+    ///
+    /// Answered by a [`Job::Apply`](crate::Job::Apply) that carries the token, by
+    /// [`Job::Respond`](crate::Job::Respond) if another node led, or by
+    /// [`Job::Refuse`](crate::Job::Refuse).
+    Command(Bytes),
+    /// To read the machine. Answered by [`Job::ReadReady`](crate::Job::ReadReady) or
+    /// [`Job::Refuse`](crate::Job::Refuse).
+    Read(Consistency),
+}

@@ -1,0 +1,90 @@
+//! Skiff's own state beside the machine's.
+
+use bytes::{Buf, BufMut, Bytes};
+use skiff_core::{Index, Membership, NodeId, Position, Term};
+use skiff_storage::InstanceId;
+
+use super::Malformed;
+
+/// What Skiff itself must know again about a machine's data. A machine that is durable by itself
+/// keeps the newest one with its data, in the same transaction, as [bytes](Self::encode).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Mark {
+    /// The instance of the cluster the data belongs to.
+    pub instance: InstanceId,
+    /// The node whose data it is.
+    pub node: NodeId,
+    /// The last entry that is in the data.
+    pub position: Position,
+    /// The members at that entry.
+    pub membership: Membership,
+}
+
+impl Mark {
+    /// The format of its bytes.
+    const VERSION: u8 = 1;
+
+    /// A mark of these parts.
+    #[must_use]
+    pub const fn new(
+        instance: InstanceId,
+        node: NodeId,
+        position: Position,
+        membership: Membership,
+    ) -> Self {
+        Self { instance, node, position, membership }
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn encode(&self) -> Bytes {
+        let mut out = Vec::new();
+        out.put_u8(Self::VERSION);
+        out.put_u128_le(self.instance.0);
+        out.put_u128_le(self.node.0);
+        out.put_u64_le(self.position.term.0);
+        out.put_u64_le(self.position.index.0);
+        out.put_slice(&self.membership.encode());
+        out.into()
+    }
+
+    /// The mark that these bytes are.
+    ///
+    /// # Errors
+    ///
+    /// If they are none, or one of a newer version.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut from = bytes;
+        let short = |_| Malformed::new("the mark is too short");
+        let version = from.try_get_u8().map_err(short)?;
+        if version != Self::VERSION {
+            return Err(Malformed::new(format!(
+                "the mark has version {version}, this version of skiff knows {}",
+                Self::VERSION
+            )));
+        }
+        let instance = InstanceId(from.try_get_u128_le().map_err(short)?);
+        let node = NodeId(from.try_get_u128_le().map_err(short)?);
+        let term = Term(from.try_get_u64_le().map_err(short)?);
+        let index = Index(from.try_get_u64_le().map_err(short)?);
+        let membership = Membership::decode(from).map_err(Malformed::new)?;
+        Ok(Self { instance, node, position: Position { term, index }, membership })
+    }
+}
+
+/// What a machine held when it was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Opened {
+    /// Nothing: it is in its first state, and must be brought up to date. A machine that lives in
+    /// memory is always so.
+    #[default]
+    Empty,
+    /// Data.
+    At {
+        /// The mark that was kept with it.
+        mark: Box<Mark>,
+        /// The last entry that is in the data, if later than the mark. It is not applied again.
+        stored: Index,
+    },
+}

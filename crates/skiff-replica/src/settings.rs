@@ -1,0 +1,95 @@
+//! What a replica is told at its start.
+
+use bytes::Bytes;
+use skiff_core::Config;
+use skiff_storage::{Identity, Recovered, SnapshotMeta};
+
+use crate::machine::{Encoded, Opened, Snapshots};
+
+/// Judges whether bytes are a command of the node's machine, before they enter the log.
+pub type CommandCheck = fn(&Bytes) -> Result<(), String>;
+
+/// The settings of one replica.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The settings of the core. Its `id` is replaced by that of the store.
+    pub core: Config,
+    /// Where others can dial this node; empty if they cannot.
+    pub address: String,
+    /// Whether there is neither a transport nor a directory: such a node founds a cluster of one by
+    /// itself if it is told of no peers.
+    pub lone: bool,
+    /// Whether commands given to a follower go to the leader.
+    pub forward: bool,
+    /// Whether a machine that is not empty may begin a new cluster with what it holds.
+    pub adopt_state: bool,
+    /// A random number: tells this run of the node from another of the same data.
+    pub nonce: u64,
+    /// A random number: the instance of the cluster if this node founds one.
+    pub instance_seed: u128,
+    /// How the machine's data is written.
+    pub machine: MachineFormat,
+    /// Judges commands from elsewhere.
+    pub check: CommandCheck,
+    /// The largest state a cluster may begin with, in bytes: it travels in one envelope.
+    pub genesis_bytes: usize,
+    /// How many bytes of commands may wait here for a leader or for its answer.
+    pub waiting_bytes: usize,
+    /// How many bytes of requests from other nodes and clients may be under way here.
+    pub remote_bytes: usize,
+    /// How often a request may be passed on.
+    pub hops_max: u32,
+}
+
+impl Settings {
+    /// The defaults for a node with machine `M`. `nonce` and `instance_seed` should be drawn anew
+    /// for each start.
+    #[must_use]
+    pub fn new<M: Snapshots>(core: Config, nonce: u64, instance_seed: u128) -> Self {
+        Self {
+            core,
+            address: String::new(),
+            lone: false,
+            forward: false,
+            adopt_state: false,
+            nonce,
+            instance_seed,
+            machine: MachineFormat::of::<M>(),
+            check: |bytes| M::Command::check(bytes).map_err(|malformed| malformed.to_string()),
+            genesis_bytes: 4 << 20,
+            waiting_bytes: 64 << 20,
+            remote_bytes: 64 << 20,
+            hops_max: 3,
+        }
+    }
+}
+
+/// How a machine's data is written in a snapshot.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MachineFormat {
+    /// The version of the data.
+    pub version: u32,
+    /// The encoding.
+    pub codec: String,
+}
+
+impl MachineFormat {
+    /// How `M` writes its data.
+    #[must_use]
+    pub fn of<M: Snapshots>() -> Self {
+        Self { version: M::VERSION, codec: M::CODEC.to_owned() }
+    }
+}
+
+/// What a replica starts from: what its store and its machine held when they were opened.
+#[derive(Clone, Debug, Default)]
+pub struct Start {
+    /// Whose data it is.
+    pub identity: Identity,
+    /// What the log held.
+    pub log: Recovered,
+    /// The newest snapshot.
+    pub snapshot: Option<(SnapshotMeta, Bytes)>,
+    /// What the machine held.
+    pub machine: Opened,
+}

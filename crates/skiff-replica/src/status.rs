@@ -1,0 +1,154 @@
+//! What can be seen of a replica from outside.
+
+use std::fmt;
+
+use skiff_core::{self as core, NodeId, Term};
+use skiff_storage::{InstanceId, Standing};
+
+use crate::{error::Leader, event::State};
+
+/// How a replica stands, as told by [`Replica::status`](crate::Replica::status).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// The node's name.
+    pub name: String,
+    /// Its incarnation.
+    pub node: NodeId,
+    /// The cluster's name.
+    pub cluster: String,
+    /// The cluster's instance, once the node is a member.
+    pub instance: Option<InstanceId>,
+    /// Where others can dial it; empty if they cannot.
+    pub address: String,
+    /// How it stands to its cluster.
+    pub standing: Standing,
+    /// Its state.
+    pub state: State,
+    /// The current term.
+    pub term: Term,
+    /// Who leads, if known.
+    pub leader: Option<Leader>,
+    /// All others it knows of.
+    pub peers: Vec<PeerStatus>,
+    /// For whom or what it waits before it is a member.
+    pub waiting_for: Vec<Waiting>,
+    /// How many hellos, envelopes and connections were refused since the start.
+    pub refused: u64,
+    /// How many calls are waiting here.
+    pub waiting_calls: usize,
+    /// The core's own view, once the node is a member.
+    pub core: Option<core::Status>,
+}
+
+/// A node that this one knows of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PeerStatus {
+    /// Where it is dialled, or where it says it can be.
+    pub address: String,
+    /// Its name, once it has said it.
+    pub name: Option<String>,
+    /// Its incarnation, once it has said it.
+    pub node: Option<NodeId>,
+    /// Whether it is connected and has said who it is.
+    pub connected: bool,
+    /// Whether it is a voter of the cluster this node is a member of.
+    pub voter: bool,
+}
+
+/// Something a node waits for before it is a member of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Waiting {
+    /// It was told of no peers.
+    Peers,
+    /// Its own list of peers is not closed yet.
+    OwnList,
+    /// Nobody answers at this address.
+    Address {
+        /// The address.
+        address: String,
+    },
+    /// The node at this address was turned away.
+    Refused {
+        /// The address.
+        address: String,
+        /// Why, in words.
+        reason: String,
+    },
+    /// This peer's own list of peers is not closed yet.
+    PeerList {
+        /// The peer's name.
+        name: String,
+    },
+    /// This peer itself waits for others.
+    PeerWaits {
+        /// The peer's name.
+        name: String,
+        /// The addresses at which nobody has answered it.
+        addresses: Vec<String>,
+    },
+    /// This peer's list of peers is another than ours.
+    OtherList {
+        /// The peer's name.
+        name: String,
+        /// Where it is.
+        address: String,
+        /// The names only it has.
+        only_there: Vec<String>,
+        /// The names only this node has.
+        only_here: Vec<String>,
+    },
+    /// All agree: this one, whose name is the lowest, founds the cluster.
+    Founder {
+        /// Its name.
+        name: String,
+    },
+    /// This node itself is writing down the beginning of the cluster.
+    Founding,
+    /// This member's cluster exists already and does not hold this node. Joining it later is not
+    /// supported yet.
+    Admission {
+        /// The member's name.
+        name: String,
+        /// Where it is.
+        address: String,
+        /// Its instance.
+        instance: InstanceId,
+    },
+}
+
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Peers => f.write_str(
+                "it was told of no peers: name them, or say that it is to be a cluster of its own",
+            ),
+            Self::OwnList => f.write_str("peers may still be named: its list is not closed"),
+            Self::Address { address } => write!(f, "nobody answers at {address}"),
+            Self::Refused { address, reason } => {
+                write!(f, "the node at {address} was turned away: {reason}")
+            }
+            Self::PeerList { name } => write!(f, "the list of `{name}` is not closed"),
+            Self::PeerWaits { name, addresses } => {
+                write!(f, "`{name}` gets no answer at {}", addresses.join(", "))
+            }
+            Self::OtherList { name, address, only_there, only_here } => {
+                write!(f, "`{name}` at {address} was given another list of peers")?;
+                if !only_there.is_empty() {
+                    write!(f, ", with {}", only_there.join(", "))?;
+                }
+                if !only_here.is_empty() {
+                    write!(f, ", without {}", only_here.join(", "))?;
+                }
+                Ok(())
+            }
+            Self::Founder { name } => write!(f, "all agree; `{name}` founds the cluster"),
+            Self::Founding => f.write_str("this node is founding the cluster"),
+            Self::Admission { name, address, instance } => write!(
+                f,
+                "`{name}` at {address} belongs to instance {instance} already, which does not hold \
+                 this node; being admitted to a formed cluster is not supported yet"
+            ),
+        }
+    }
+}
