@@ -18,6 +18,18 @@ pub struct Envelope {
     pub body: Body,
 }
 
+impl Envelope {
+    /// Whether it carries entries of the log: bulk, which must not delay signs of life where a
+    /// transport can help it.
+    #[must_use]
+    pub fn is_bulk(&self) -> bool {
+        match &self.body {
+            Body::Raft { message: Message::Append(append), .. } => !append.entries.is_empty(),
+            _ => false,
+        }
+    }
+}
+
 /// What an [`Envelope`] holds.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]

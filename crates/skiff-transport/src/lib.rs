@@ -3,6 +3,7 @@
 mod call;
 mod envelope;
 mod transport;
+pub mod wire;
 
 pub use call::{Call, CallConnection, CallReply, Calls, Reply};
 pub use envelope::{

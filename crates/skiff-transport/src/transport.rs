@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use skiff_core::NodeId;
+use skiff_core::{Instant, NodeId};
 use thiserror::Error;
 
 use crate::envelope::Envelope;
@@ -47,6 +47,12 @@ pub trait Transport: Send + Sync {
 
     /// Stops listening and closes every connection. Called once at the end; does not block.
     fn shutdown(&self) {}
+
+    /// Tells the time, at least once a heartbeat interval, to transports without a clock of their
+    /// own. It does not go back.
+    fn tick(&self, now: Instant) {
+        let _ = now;
+    }
 }
 
 /// One connection to another node: one way, no answers, in order as long as it holds.
@@ -57,18 +63,20 @@ pub trait Connection: Send + Sync {
     /// # Errors
     ///
     /// [`NotSent::Full`] if the queue is at its limit, [`NotSent::Down`] if there is no connection
-    /// now. The envelope is dropped.
+    /// now, [`NotSent::TooLarge`] if it will never be taken. The envelope is dropped.
     fn send(&self, envelope: Envelope) -> Result<(), NotSent>;
 
     /// From now on tells `to` what arrives and how the connection fares. Called once. If the
     /// connection is up already, [`Signal::Up`] is told at once.
     fn listen(&self, to: Inbox);
 
-    /// Closes it for good. Idempotent; nothing is told afterwards.
+    /// Closes it for good. Idempotent; nothing is told afterwards, but what another thread is
+    /// telling at this moment. Dropping the last handle closes it too.
     fn close(&self);
 }
 
-/// What a connection tells.
+/// What a connection tells. [`Up`](Self::Up) and [`Down`](Self::Down) take turns, and everything
+/// received lies between them.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Signal {
     /// The connection is there, for the first time or again. Nothing sent before is on its way.
@@ -133,6 +141,9 @@ pub enum NotSent {
     /// There is no connection now.
     #[error("not connected")]
     Down,
+    /// It is above the transport's limit for one envelope, and will be each time.
+    #[error("too large for one envelope of this transport")]
+    TooLarge,
 }
 
 /// What can go wrong with a transport as a whole.

@@ -1,0 +1,220 @@
+//! From bytes to an envelope. Nothing here believes a length before it has seen the bytes.
+
+use bytes::{Buf, Bytes};
+use prost::{
+    Message as _,
+    encoding::{
+        DecodeContext, WireType, check_wire_type, decode_key, decode_varint, message, skip_field,
+        uint64,
+    },
+};
+use skiff_core::{AppendOutcome, AppendReply, Index, Membership, Message, Round, Term};
+
+use super::{
+    MAX_HELLO, WireError, entries, generated as pb,
+    numbers::{body, core_position, node_id, number},
+};
+use crate::envelope::{
+    Answer, Ask, Body, Consistency, Envelope, Genesis, Hello, Listed, Outcome, Refusal, Request,
+    Standing,
+};
+
+/// The envelope that `bytes` are, all of them. What entries and commands hold is not copied: it
+/// keeps `bytes` alive.
+///
+/// # Errors
+///
+/// If they are not one envelope of this version; [`WireError::is_unknown`] tells apart what a later
+/// version may have sent.
+pub fn decode(mut bytes: Bytes) -> Result<Envelope, WireError> {
+    let (mut group, mut from, mut to, mut boot, mut term) = (0, None, None, 0, 0);
+    let mut said = None;
+    while bytes.has_remaining() {
+        let context = DecodeContext::default();
+        let (tag, kind) = decode_key(&mut bytes)?;
+        match tag {
+            1 => uint64::merge(kind, &mut group, &mut bytes, context)?,
+            2 => message::merge(kind, from.get_or_insert_default(), &mut bytes, context)?,
+            3 => message::merge(kind, to.get_or_insert_default(), &mut bytes, context)?,
+            4 => uint64::merge(kind, &mut boot, &mut bytes, context)?,
+            5 => uint64::merge(kind, &mut term, &mut bytes, context)?,
+            body::FIRST.. => {
+                check_wire_type(WireType::LengthDelimited, kind)?;
+                let part = take_part(&mut bytes)?;
+                if said.replace(take_body(tag, part)?).is_some() {
+                    return Err(WireError::Malformed("envelope: two bodies"));
+                }
+            }
+            _ => skip_field(kind, tag, &mut bytes, context)?,
+        }
+    }
+    let mut body = said.ok_or(WireError::Malformed("envelope: no body"))?;
+    if let Body::Raft { term: of, .. } = &mut body {
+        *of = Term(term);
+    }
+    Ok(Envelope { group, from: node_id(from), to: node_id(to), boot, body })
+}
+
+/// A length and so many bytes.
+pub(super) fn take_part(bytes: &mut Bytes) -> Result<Bytes, WireError> {
+    match usize::try_from(decode_varint(bytes)?) {
+        Ok(length) if length <= bytes.len() => Ok(bytes.split_to(length)),
+        _ => Err(WireError::Malformed("message: it ends early")),
+    }
+}
+
+fn take_body(tag: u32, part: Bytes) -> Result<Body, WireError> {
+    let message = match tag {
+        body::HELLO => return hello(part).map(|it| Body::Hello(Box::new(it))),
+        body::GENESIS => return genesis(part).map(|it| Body::Genesis(Box::new(it))),
+        body::REQUEST => return request(part).map(|it| Body::Request(Box::new(it))),
+        body::ANSWER => return answer(part).map(|it| Body::Answer(Box::new(it))),
+        body::PRE_VOTE => {
+            let it = pb::PreVote::decode(part)?;
+            Message::PreVote { campaign: Term(it.campaign), last: core_position(it.last) }
+        }
+        body::PRE_VOTE_REPLY => {
+            let it = pb::PreVoteReply::decode(part)?;
+            Message::PreVoteReply { campaign: Term(it.campaign), granted: it.granted }
+        }
+        body::VOTE => {
+            let it = pb::Vote::decode(part)?;
+            Message::Vote { last: core_position(it.last), transfer: it.transfer }
+        }
+        body::VOTE_REPLY => Message::VoteReply { granted: pb::VoteReply::decode(part)?.granted },
+        body::APPEND => Message::Append(entries::decode(part)?),
+        body::APPEND_REPLY => Message::AppendReply(append_reply(part)?),
+        body::TIMEOUT_NOW => {
+            pb::TimeoutNow::decode(part)?;
+            Message::TimeoutNow
+        }
+        body::READ_INDEX => Message::ReadIndex { batch: pb::ReadIndex::decode(part)?.batch },
+        body::READ_INDEX_REPLY => {
+            let it = pb::ReadIndexReply::decode(part)?;
+            Message::ReadIndexReply { batch: it.batch, index: it.index.map(Index) }
+        }
+        number => return Err(WireError::Unknown { what: "body", number }),
+    };
+    Ok(Body::Raft { term: Term::ZERO, message })
+}
+
+/// The error for a `oneof` without any alternative that is known: its number, if there is one.
+/// Alternatives are numbered from [`body::FIRST`] in every message.
+fn no_alternative(what: &'static str, mut part: Bytes) -> WireError {
+    while let Ok((tag, kind)) = decode_key(&mut part) {
+        if tag >= body::FIRST {
+            return WireError::Unknown { what, number: tag };
+        }
+        if skip_field(kind, tag, &mut part, DecodeContext::default()).is_err() {
+            break;
+        }
+    }
+    WireError::Malformed(what)
+}
+
+fn append_reply(part: Bytes) -> Result<AppendReply, WireError> {
+    let it = pb::AppendReply::decode(part.clone())?;
+    let outcome = match it.outcome {
+        Some(pb::append_reply::Outcome::Matched(index)) => AppendOutcome::Matched(Index(index)),
+        Some(pb::append_reply::Outcome::Mismatch(it)) => {
+            AppendOutcome::Mismatch { prev: Index(it.prev), hint: core_position(it.hint) }
+        }
+        None => return Err(no_alternative("answer to an append", part)),
+    };
+    Ok(AppendReply { seq: it.seq, round: Round(it.round), last: Index(it.last), outcome })
+}
+
+fn hello(part: Bytes) -> Result<Hello, WireError> {
+    if part.len() > MAX_HELLO {
+        return Err(WireError::TooLarge { what: "hello", limit: MAX_HELLO });
+    }
+    let it = pb::Hello::decode(part)?;
+    let standing = match it.standing {
+        0 => Standing::Fresh,
+        1 => Standing::Member,
+        2 => Standing::Removed,
+        3 => Standing::Client,
+        number => return Err(WireError::Unknown { what: "standing", number }),
+    };
+    let listed = |it: pb::Listed| Listed { name: it.name, node: node_id(it.node) };
+    Ok(Hello {
+        cluster: it.cluster,
+        instance: it.instance.map(number),
+        name: it.name,
+        address: it.address,
+        standing,
+        nonce: it.nonce,
+        term: Term(it.term),
+        durable: Index(it.durable),
+        feature_level: it.feature_level,
+        list_closed: it.list_closed,
+        list: it.list.into_iter().map(listed).collect(),
+        unresolved: it.unresolved,
+    })
+}
+
+fn genesis(part: Bytes) -> Result<Genesis, WireError> {
+    let it = pb::Genesis::decode(part)?;
+    let membership = Membership::decode(&it.membership)
+        .map_err(|_| WireError::Malformed("genesis: its membership"))?;
+    Ok(Genesis {
+        cluster: it.cluster,
+        instance: it.instance.map(number).ok_or(WireError::Malformed("genesis: no instance"))?,
+        position: core_position(it.position),
+        membership,
+        machine_version: it.machine_version,
+        codec: it.codec,
+        content: it.content,
+    })
+}
+
+fn request(part: Bytes) -> Result<Request, WireError> {
+    let it = pb::Request::decode(part.clone())?;
+    let ask = match it.ask {
+        Some(pb::request::Ask::Command(command)) => Ask::Command(command),
+        Some(pb::request::Ask::Query(it)) => {
+            let consistency = match it.consistency {
+                0 => Consistency::Linearizable,
+                1 => Consistency::Local,
+                2 => Consistency::Lease,
+                3 => Consistency::BoundedStale(it.max_age_ms),
+                number => return Err(WireError::Unknown { what: "consistency", number }),
+            };
+            Ask::Query { query: it.query, consistency }
+        }
+        Some(pb::request::Ask::Status(pb::Status {})) => Ask::Status,
+        None => return Err(no_alternative("request", part)),
+    };
+    Ok(Request { id: it.id, timeout_ms: it.timeout_ms, hops: it.hops, ask })
+}
+
+fn answer(part: Bytes) -> Result<Answer, WireError> {
+    let it = pb::Answer::decode(part.clone())?;
+    let result = match it.result {
+        Some(pb::answer::Result::Response(response)) => Ok(response),
+        Some(pb::answer::Result::Refusal(it)) => Err(refusal(it)?),
+        None => return Err(no_alternative("answer", part)),
+    };
+    Ok(Answer { id: it.id, result })
+}
+
+fn refusal(it: pb::Refusal) -> Result<Refusal, WireError> {
+    let position = match (it.instance, it.position) {
+        (Some(instance), Some(at)) => Some((number(instance), core_position(Some(at)))),
+        (None, None) => None,
+        _ => return Err(WireError::Malformed("refusal: half a position")),
+    };
+    let outcome = match it.outcome {
+        0 => Outcome::NotApplied,
+        2 => Outcome::AppliedResponseLost,
+        // Also what a later version may say: nothing is known about it here.
+        _ => Outcome::Unknown,
+    };
+    Ok(Refusal {
+        code: it.code,
+        message: it.message,
+        leader: it.leader.map(|it| (it.name, it.address)),
+        outcome,
+        position,
+    })
+}

@@ -1,0 +1,171 @@
+//! From an envelope to bytes.
+
+use bytes::BytesMut;
+use prost::encoding::{message, uint64};
+use skiff_core::{AppendOutcome, AppendReply, Message};
+
+use super::{
+    entries, generated as pb,
+    numbers::{body, id, node, position},
+};
+use crate::envelope::{
+    Answer, Ask, Body, Consistency, Envelope, Genesis, Hello, Outcome, Refusal, Request, Standing,
+};
+
+/// Appends the bytes of `envelope` to `out`.
+pub fn encode(envelope: &Envelope, out: &mut BytesMut) {
+    put_number(1, envelope.group, out);
+    if let Some(from) = node(envelope.from) {
+        message::encode(2, &from, out);
+    }
+    if let Some(to) = node(envelope.to) {
+        message::encode(3, &to, out);
+    }
+    put_number(4, envelope.boot, out);
+    match &envelope.body {
+        Body::Hello(it) => message::encode(body::HELLO, &hello(it), out),
+        Body::Genesis(it) => message::encode(body::GENESIS, &genesis(it), out),
+        Body::Request(it) => message::encode(body::REQUEST, &request(it), out),
+        Body::Answer(it) => message::encode(body::ANSWER, &answer(it), out),
+        Body::Raft { term, message } => {
+            put_number(5, term.0, out);
+            put_message(message, out);
+        }
+    }
+}
+
+/// A number, left out if it is zero, as everywhere in protobuf.
+fn put_number(tag: u32, number: u64, out: &mut BytesMut) {
+    if number != 0 {
+        uint64::encode(tag, &number, out);
+    }
+}
+
+fn put_message(message: &Message, out: &mut BytesMut) {
+    match message {
+        Message::PreVote { campaign, last } => {
+            let it = pb::PreVote { campaign: campaign.0, last: Some(position(*last)) };
+            message::encode(body::PRE_VOTE, &it, out);
+        }
+        Message::PreVoteReply { campaign, granted } => {
+            let it = pb::PreVoteReply { campaign: campaign.0, granted: *granted };
+            message::encode(body::PRE_VOTE_REPLY, &it, out);
+        }
+        Message::Vote { last, transfer } => {
+            let it = pb::Vote { last: Some(position(*last)), transfer: *transfer };
+            message::encode(body::VOTE, &it, out);
+        }
+        Message::VoteReply { granted } => {
+            message::encode(body::VOTE_REPLY, &pb::VoteReply { granted: *granted }, out);
+        }
+        Message::Append(it) => entries::encode(body::APPEND, it, out),
+        Message::AppendReply(it) => message::encode(body::APPEND_REPLY, &append_reply(it), out),
+        Message::TimeoutNow => message::encode(body::TIMEOUT_NOW, &pb::TimeoutNow {}, out),
+        Message::ReadIndex { batch } => {
+            message::encode(body::READ_INDEX, &pb::ReadIndex { batch: *batch }, out);
+        }
+        Message::ReadIndexReply { batch, index } => {
+            let it = pb::ReadIndexReply { batch: *batch, index: index.map(|index| index.0) };
+            message::encode(body::READ_INDEX_REPLY, &it, out);
+        }
+    }
+}
+
+fn append_reply(reply: &AppendReply) -> pb::AppendReply {
+    let outcome = match reply.outcome {
+        AppendOutcome::Matched(index) => pb::append_reply::Outcome::Matched(index.0),
+        AppendOutcome::Mismatch { prev, hint } => {
+            let hint = Some(position(hint));
+            pb::append_reply::Outcome::Mismatch(pb::Mismatch { prev: prev.0, hint })
+        }
+    };
+    pb::AppendReply {
+        seq: reply.seq,
+        round: reply.round.0,
+        last: reply.last.0,
+        outcome: Some(outcome),
+    }
+}
+
+fn hello(hello: &Hello) -> pb::Hello {
+    let standing = match hello.standing {
+        Standing::Fresh => 0,
+        Standing::Member => 1,
+        Standing::Removed => 2,
+        Standing::Client => 3,
+    };
+    let listed = |it: &crate::Listed| pb::Listed { name: it.name.clone(), node: node(it.node) };
+    pb::Hello {
+        cluster: hello.cluster.clone(),
+        instance: hello.instance.map(id),
+        name: hello.name.clone(),
+        address: hello.address.clone(),
+        standing,
+        nonce: hello.nonce,
+        term: hello.term.0,
+        durable: hello.durable.0,
+        feature_level: hello.feature_level,
+        list_closed: hello.list_closed,
+        list: hello.list.iter().map(listed).collect(),
+        unresolved: hello.unresolved.clone(),
+    }
+}
+
+fn genesis(genesis: &Genesis) -> pb::Genesis {
+    pb::Genesis {
+        cluster: genesis.cluster.clone(),
+        instance: Some(id(genesis.instance)),
+        position: Some(position(genesis.position)),
+        membership: genesis.membership.encode().into(),
+        machine_version: genesis.machine_version,
+        codec: genesis.codec.clone(),
+        content: genesis.content.clone(),
+    }
+}
+
+fn request(request: &Request) -> pb::Request {
+    let ask = match &request.ask {
+        Ask::Command(command) => pb::request::Ask::Command(command.clone()),
+        Ask::Query { query, consistency } => {
+            let (consistency, max_age_ms) = match consistency {
+                Consistency::Linearizable => (0, 0),
+                Consistency::Local => (1, 0),
+                Consistency::Lease => (2, 0),
+                Consistency::BoundedStale(max_age_ms) => (3, *max_age_ms),
+            };
+            pb::request::Ask::Query(pb::Query { query: query.clone(), consistency, max_age_ms })
+        }
+        Ask::Status => pb::request::Ask::Status(pb::Status {}),
+    };
+    pb::Request {
+        id: request.id,
+        timeout_ms: request.timeout_ms,
+        hops: request.hops,
+        ask: Some(ask),
+    }
+}
+
+fn answer(answer: &Answer) -> pb::Answer {
+    let result = match &answer.result {
+        Ok(response) => pb::answer::Result::Response(response.clone()),
+        Err(it) => pb::answer::Result::Refusal(refusal(it)),
+    };
+    pb::Answer { id: answer.id, result: Some(result) }
+}
+
+fn refusal(refusal: &Refusal) -> pb::Refusal {
+    let outcome = match refusal.outcome {
+        Outcome::NotApplied => 0,
+        Outcome::Unknown => 1,
+        Outcome::AppliedResponseLost => 2,
+    };
+    let leader = refusal.leader.clone();
+    pb::Refusal {
+        code: refusal.code.clone(),
+        message: refusal.message.clone(),
+        leader: leader.map(|(name, address)| pb::Leader { name, address }),
+        outcome,
+        instance: refusal.position.map(|(instance, _)| id(instance)),
+        position: refusal.position.map(|(_, at)| position(at)),
+    }
+}
