@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use crate::{
     error::ConfigError,
     membership::Membership,
-    types::{HardState, Index, NodeId, Position, Term},
+    types::{HardState, Index, LogTime, NodeId, Position, Term},
 };
 
 const MILLISECOND: u64 = 1_000_000;
@@ -160,6 +160,8 @@ pub struct Recovered {
     pub membership: Membership,
     /// The membership entries after `base`, with their indices, ascending.
     pub memberships: Vec<(Index, Membership)>,
+    /// The time of the last entry, or that of the snapshot at `base`.
+    pub last_time: LogTime,
     /// What the state machine has applied. Never below `base`.
     pub applied: Index,
 }

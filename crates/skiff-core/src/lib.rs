@@ -5,13 +5,27 @@ extern crate alloc;
 
 mod codec;
 mod config;
+mod disk;
+mod election;
 mod entry;
 mod error;
+mod inflights;
 mod input;
+mod invariants;
+mod loads;
+mod local;
+mod log;
+mod machine;
 mod membership;
+mod membership_history;
 mod message;
+mod outbox;
 mod output;
+mod progress;
 pub mod quorum;
+mod raft;
+mod rng;
+mod role;
 mod status;
 mod types;
 
@@ -23,6 +37,7 @@ pub use input::{Fault, Input};
 pub use membership::{Membership, Node};
 pub use message::{Append, AppendOutcome, AppendReply, Message};
 pub use output::{Apply, Event, Output, StateName, Write};
+pub use raft::Raft;
 pub use status::{PeerState, PeerStatus, Status};
 pub use types::{
     HardState, Index, Instant, LoadId, LogTime, NodeId, Position, Round, Term, Token, WriteId,

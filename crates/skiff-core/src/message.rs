@@ -82,7 +82,8 @@ pub struct AppendReply {
     pub seq: u64,
     /// The highest [`Append::round`] received from this leader in this term.
     pub round: Round,
-    /// Where the follower's log ends, durable or not.
+    /// How far the follower's log goes, durable or not: where it is known to equal the leader's if
+    /// it [matched](AppendOutcome::Matched), where it ends if not.
     pub last: Index,
     /// What became of it.
     pub outcome: AppendOutcome,

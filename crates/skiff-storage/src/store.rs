@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
-use skiff_core::{Entry, HardState, Index, Membership, Position, Term, Write};
+use skiff_core::{Entry, HardState, Index, LogTime, Membership, Position, Term, Write};
 
 use crate::{
     error::StoreError,
@@ -54,6 +54,8 @@ pub struct Recovered {
     pub terms: Vec<(Index, Term)>,
     /// The membership entries after `base`, ascending.
     pub memberships: Vec<(Index, Membership)>,
+    /// The time of the last entry; zero if the log is empty.
+    pub last_time: LogTime,
     /// What the operator should know: one sentence each, for example about a torn tail.
     pub remarks: Vec<String>,
 }

@@ -1,0 +1,108 @@
+//! How a node judges the terms and votes of others (dissertation 3.4, 3.6.1, 4.2.3, 9.6).
+
+use crate::{
+    message::{AppendOutcome, AppendReply, Message},
+    outbox::Gate,
+    raft::Raft,
+    role::{Role, Transition},
+    types::{Index, NodeId, Position, Round, Term},
+};
+
+/// What a message's term means for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Of this term: the role takes it.
+    Current,
+    /// Answered already, or not worth an answer.
+    Settled,
+}
+
+impl Raft {
+    /// Compares terms: a higher one is obeyed, a lower one is told so. Pre-votes change nothing,
+    /// and a vote that is refused because a leader is heard does not raise the term.
+    pub(crate) fn judge_term(&mut self, from: NodeId, term: Term, message: &Message) -> Verdict {
+        let mine = self.local.hard.term;
+        match message {
+            Message::PreVote { campaign, last } => {
+                self.answer_pre_vote(from, *campaign, *last);
+                Verdict::Settled
+            }
+            // The answer of one whose term is lower is as good: the term asked for is in it.
+            Message::PreVoteReply { .. } if term <= mine => Verdict::Current,
+            _ if term < mine => {
+                self.answer_stale(from, message);
+                Verdict::Settled
+            }
+            Message::Vote { transfer: false, .. } if term > mine && self.refuses_votes() => {
+                self.local.promise(from, Message::VoteReply { granted: false }, Gate::Term);
+                Verdict::Settled
+            }
+            _ if term > mine => {
+                let leader = matches!(message, Message::Append(_)).then_some(from);
+                self.transition(Transition::Follow { term, leader });
+                Verdict::Current
+            }
+            _ => Verdict::Current,
+        }
+    }
+
+    /// Whether votes are refused because a leader is heard.
+    fn refuses_votes(&self) -> bool {
+        self.local.config.options.refuse_while_led && self.role.hears_leader(&self.local)
+    }
+
+    /// Would this node vote for `from` in `campaign`?
+    fn answer_pre_vote(&mut self, from: NodeId, campaign: Term, last: Position) {
+        let granted = campaign > self.local.hard.term
+            && last.is_as_up_to_date_as(self.local.log.last())
+            && !self.refuses_votes();
+        if granted && let Some(at) = self.local.election_at {
+            // Two that ask at once would split the votes.
+            let later = self.local.now.after(self.local.config.heartbeat_interval);
+            self.local.election_at = Some(at.max(later));
+        }
+        self.local.promise(from, Message::PreVoteReply { campaign, granted }, Gate::Term);
+    }
+
+    /// Somebody asks for this node's vote in the current term. Receivers do not look at their own
+    /// membership: whether a vote counts is decided by who asked for it.
+    pub(crate) fn answer_vote(&mut self, from: NodeId, last: Position) {
+        let vote = self.local.hard.vote;
+        let led = self.role.leader(self.local.id()).is_some();
+        let free = vote == Some(from) || (vote.is_none() && !led);
+        let may_vote = matches!(self.role, Role::Follower(_) | Role::PreCandidate(_));
+        let granted = free && may_vote && last.is_as_up_to_date_as(self.local.log.last());
+        if !granted {
+            return self.local.promise(from, Message::VoteReply { granted }, Gate::Term);
+        }
+        if matches!(self.role, Role::PreCandidate(_)) {
+            let term = self.local.hard.term;
+            self.transition(Transition::Follow { term, leader: None });
+        }
+        self.local.hard.vote = Some(from);
+        // The timer starts when the vote leaves, not before: the disk may take its time.
+        self.local.election_at = None;
+        self.local.promise(from, Message::VoteReply { granted }, Gate::Vote);
+    }
+
+    /// Tells the sender of an old term that there is a newer one, where it waits for an answer.
+    fn answer_stale(&mut self, from: NodeId, message: &Message) {
+        let reply = match message {
+            Message::Append(append) => Message::AppendReply(AppendReply {
+                seq: append.seq,
+                round: Round::ZERO,
+                last: Index::ZERO,
+                outcome: AppendOutcome::Mismatch { prev: append.prev.index, hint: Position::ZERO },
+            }),
+            Message::Vote { .. } => Message::VoteReply { granted: false },
+            Message::ReadIndex { batch } => Message::ReadIndexReply { batch: *batch, index: None },
+            Message::PreVote { .. }
+            | Message::PreVoteReply { .. }
+            | Message::VoteReply { .. }
+            | Message::AppendReply(_)
+            | Message::TimeoutNow
+            | Message::ReadIndexReply { .. } => return,
+        };
+        self.local.promise(from, reply, Gate::Term);
+    }
+}

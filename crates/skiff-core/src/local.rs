@@ -1,0 +1,114 @@
+//! What a node has whatever its role: its log and state, the lanes, its clock and its dice.
+
+use alloc::sync::Arc;
+
+use crate::{
+    config::Config,
+    disk::Disk,
+    entry::{Entry, Payload},
+    error::Reject,
+    loads::Loads,
+    log::Log,
+    machine::Machine,
+    membership::Membership,
+    membership_history::MembershipHistory,
+    message::Message,
+    outbox::{Gate, Outbox},
+    output::Output,
+    rng::Rng,
+    types::{HardState, Index, Instant, LogTime, NodeId, Position, Token},
+};
+
+/// After so many failed rounds the election timeout no longer doubles.
+const DOUBLINGS_MAX: u32 = 3;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Local {
+    pub(crate) config: Config,
+    pub(crate) now: Instant,
+    pub(crate) hard: HardState,
+    pub(crate) log: Log,
+    pub(crate) members: MembershipHistory,
+    pub(crate) disk: Disk,
+    pub(crate) machine: Machine,
+    pub(crate) loads: Loads,
+    pub(crate) outbox: Outbox,
+    pub(crate) rng: Rng,
+    /// When to campaign; `None` for a leader, and while a vote is on its way to the disk.
+    pub(crate) election_at: Option<Instant>,
+    /// Elections this node has lost in a row.
+    pub(crate) failed_rounds: u32,
+}
+
+impl Local {
+    pub(crate) const fn id(&self) -> NodeId {
+        self.config.id
+    }
+
+    pub(crate) fn membership(&self) -> &Arc<Membership> {
+        &self.members.latest().1
+    }
+
+    /// Starts the election timer anew, with fresh jitter. After lost elections the range is wider
+    /// (up to eight times), so that slow disks and slow networks elect too.
+    pub(crate) fn restart_election_timer(&mut self) {
+        let factor = 1 << self.failed_rounds.min(DOUBLINGS_MAX);
+        let min = self.config.min_election_timeout.saturating_mul(factor);
+        let max = self.config.max_election_timeout.saturating_mul(factor);
+        self.election_at = Some(self.now.after(self.rng.between(min, max)));
+    }
+
+    /// Whether this node may try to become leader: it is a voter, or it is outside of a membership
+    /// that is not committed yet (dissertation 4.2.2); and its disk answers.
+    pub(crate) fn may_campaign(&self) -> bool {
+        let (index, membership) = self.members.latest();
+        let outside = !membership.contains(self.id()) && *index > self.log.committed();
+        let eligible = membership.is_voter(self.id()) || (outside && !membership.voters.is_empty());
+        eligible && !self.disk.is_stuck(self.now, self.config.max_election_timeout)
+    }
+
+    /// Appends an entry of this node's own making, as leader.
+    pub(crate) fn append_own(&mut self, payload: Payload, time: LogTime) -> Position {
+        let entry = Entry {
+            term: self.hard.term,
+            index: self.log.last_index().next(),
+            time: time.max(self.log.last_time()),
+            payload,
+        };
+        let position = entry.position();
+        self.append(entry);
+        position
+    }
+
+    /// Appends an entry, and follows the membership in it from now on.
+    pub(crate) fn append(&mut self, entry: Entry) {
+        if let Payload::Membership(membership) = &entry.payload
+            && !self.config.options.fixed_membership
+        {
+            self.members.append(entry.index, membership.clone());
+        }
+        self.log.append(entry);
+    }
+
+    /// Cuts the log from `from` on, and the memberships with it.
+    pub(crate) fn truncate(&mut self, from: Index) {
+        self.log.truncate(from);
+        self.members.truncate(from);
+    }
+
+    pub(crate) fn promise(&mut self, to: NodeId, message: Message, gate: Gate) {
+        self.outbox.promise(to, message, gate);
+    }
+
+    /// Promises the same to every other member.
+    pub(crate) fn promise_others(&mut self, message: &Message, gate: Gate) {
+        let (me, membership) = (self.id(), Arc::clone(self.membership()));
+        for id in membership.members().filter(|id| *id != me) {
+            self.promise(id, message.clone(), gate);
+        }
+    }
+
+    pub(crate) fn reject(&mut self, token: Token, reason: Reject) {
+        self.outbox.tell(Output::Rejected { token, reason });
+    }
+}

@@ -1,0 +1,134 @@
+//! The machine lane: committed entries on their way to the state machine, the requests they
+//! answer, and the reads that wait for them.
+
+use alloc::{collections::VecDeque, vec::Vec};
+
+use crate::{
+    entry::{Entry, Payload},
+    error::Fatal,
+    log::Log,
+    output::{Apply, Output},
+    types::{Index, Token},
+};
+
+/// At most this many bytes go to the state machine at once, so that readers get their turn.
+const BATCH_BYTES: usize = 1 << 20;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Machine {
+    /// The state machine has applied everything up to here.
+    applied: Index,
+    /// It was handed everything up to here.
+    handed: Index,
+    /// What it was handed and has not finished: last index and bytes of each batch.
+    batches: VecDeque<(Index, usize)>,
+    batch_bytes: usize,
+    /// Requests accepted here, by the index of their entry, ascending.
+    proposals: VecDeque<(Index, Token)>,
+    /// Confirmed reads and the index they wait for, ascending.
+    reads: VecDeque<(Index, Token)>,
+}
+
+/// What the machine lane has to do next.
+#[derive(Debug)]
+pub(crate) enum Work {
+    Do(Output),
+    /// Committed entries are no longer in memory: from, and up to but not including.
+    Load(Index, Index),
+    Fail(Fatal),
+}
+
+impl Machine {
+    pub(crate) const fn new(applied: Index) -> Self {
+        Self {
+            applied,
+            handed: applied,
+            batches: VecDeque::new(),
+            batch_bytes: 0,
+            proposals: VecDeque::new(),
+            reads: VecDeque::new(),
+        }
+    }
+
+    pub(crate) const fn applied(&self) -> Index {
+        self.applied
+    }
+
+    pub(crate) const fn handed(&self) -> Index {
+        self.handed
+    }
+
+    /// A request was appended at `index`.
+    pub(crate) fn expect(&mut self, index: Index, token: Token) {
+        self.proposals.push_back((index, token));
+    }
+
+    /// A read was confirmed: it may be served once `index` is applied.
+    pub(crate) fn read_at(&mut self, index: Index, token: Token) {
+        let place = self.reads.partition_point(|(earlier, _)| *earlier <= index);
+        self.reads.insert(place, (index, token));
+    }
+
+    /// The caller is gone.
+    pub(crate) fn cancel(&mut self, token: Token) {
+        self.proposals.retain(|(_, one)| *one != token);
+        self.reads.retain(|(_, one)| *one != token);
+    }
+
+    /// The requests whose entries lie behind `index`: whether they take effect is unknown.
+    pub(crate) fn take_proposals_after(&mut self, index: Index) -> VecDeque<(Index, Token)> {
+        let keep = self.proposals.partition_point(|(one, _)| *one <= index);
+        self.proposals.split_off(keep)
+    }
+
+    pub(crate) fn take_reads(&mut self) -> VecDeque<(Index, Token)> {
+        core::mem::take(&mut self.reads)
+    }
+
+    /// The state machine has applied everything up to `index`.
+    pub(crate) fn applied_to(&mut self, index: Index) {
+        self.applied = self.applied.max(index.min(self.handed));
+        while let Some((_, bytes)) = self.batches.front().filter(|(last, _)| *last <= self.applied)
+        {
+            self.batch_bytes -= bytes;
+            self.batches.pop_front();
+        }
+    }
+
+    /// The next thing to do, in the order of the lane. Nothing passes what is durable here.
+    pub(crate) fn next_work(&mut self, log: &Log, window: usize) -> Option<Work> {
+        if let Some((index, token)) = self.reads.front().copied().filter(|r| r.0 <= self.applied) {
+            self.reads.pop_front();
+            return Some(Work::Do(Output::ReadReady { token, index }));
+        }
+        let end = log.committed().min(log.durable());
+        if self.handed >= end || self.batch_bytes >= window {
+            return None;
+        }
+        let from = self.handed.next();
+        if from < log.cached_from() {
+            return Some(Work::Load(from, log.cached_from().min(end.next())));
+        }
+        let entries = log.cached(from, end.next(), BATCH_BYTES);
+        Some(self.hand(entries))
+    }
+
+    /// Hands these entries to the state machine, up to the first of an unknown kind.
+    pub(crate) fn hand(&mut self, mut entries: Vec<Entry>) -> Work {
+        let unknown = entries.iter().position(|e| matches!(e.payload, Payload::Unknown { .. }));
+        if let Some(Entry { index, payload: Payload::Unknown { kind, .. }, .. }) =
+            unknown.filter(|at| *at == 0).and_then(|at| entries.get(at))
+        {
+            return Work::Fail(Fatal::UnknownEntry { index: *index, kind: *kind });
+        }
+        entries.truncate(unknown.unwrap_or(entries.len()));
+        let last = entries.last().map_or(self.handed, |entry| entry.index);
+        let bytes = entries.iter().map(Entry::size).sum();
+        let answered = self.proposals.partition_point(|(index, _)| *index <= last);
+        let tokens = self.proposals.drain(..answered).collect();
+        self.handed = last;
+        self.batches.push_back((last, bytes));
+        self.batch_bytes += bytes;
+        Work::Do(Output::Apply(Apply { entries, tokens }))
+    }
+}

@@ -1,0 +1,72 @@
+//! Which membership is in force where in the log. A node uses the newest in its log, committed or
+//! not (dissertation 4.1); cutting the log brings back the one before.
+
+use alloc::{sync::Arc, vec::Vec};
+
+use crate::{membership::Membership, types::Index};
+
+#[derive(Clone, Debug)]
+pub(crate) struct MembershipHistory {
+    /// The one in force where the log begins.
+    base: (Index, Arc<Membership>),
+    /// Those in the log, ascending.
+    later: Vec<(Index, Arc<Membership>)>,
+}
+
+impl MembershipHistory {
+    pub(crate) fn new(
+        base: Index,
+        membership: Membership,
+        later: Vec<(Index, Membership)>,
+    ) -> Self {
+        let later = later.into_iter().map(|(index, one)| (index, Arc::new(one))).collect();
+        Self { base: (base, Arc::new(membership)), later }
+    }
+
+    /// The newest, in force now, and where it stands.
+    pub(crate) fn latest(&self) -> &(Index, Arc<Membership>) {
+        self.later.last().unwrap_or(&self.base)
+    }
+
+    /// A membership entry was appended.
+    pub(crate) fn append(&mut self, index: Index, membership: Membership) {
+        self.later.push((index, Arc::new(membership)));
+    }
+
+    /// The log was cut from `from` on.
+    pub(crate) fn truncate(&mut self, from: Index) {
+        self.later.retain(|(index, _)| *index < from);
+    }
+
+    /// What was set from outside replaces all there is.
+    pub(crate) fn set(&mut self, membership: Membership) {
+        self.base.1 = Arc::new(membership);
+        self.later.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::NodeId;
+
+    fn of(ids: &[u128]) -> Membership {
+        Membership::of(ids.iter().map(|id| NodeId(*id)))
+    }
+
+    #[test]
+    fn config_rollback_exact() {
+        // An aborted change must bring back its very predecessor, also when that one stands where
+        // the log begins.
+        let mut history = MembershipHistory::new(Index(10), of(&[1]), Vec::new());
+        history.append(Index(12), of(&[1, 2]));
+        history.append(Index(14), of(&[1, 2, 3]));
+        assert_eq!(*history.latest().1, of(&[1, 2, 3]));
+        history.truncate(Index(13));
+        assert_eq!(*history.latest().1, of(&[1, 2]));
+        assert_eq!(history.latest().0, Index(12));
+        history.truncate(Index(11));
+        assert_eq!(*history.latest().1, of(&[1]));
+        assert_eq!(history.latest().0, Index(10));
+    }
+}

@@ -1,0 +1,71 @@
+//! Reads that wait at a follower for an index from the leader (dissertation 6.4).
+
+use alloc::vec::Vec;
+
+use crate::{
+    error::Reject,
+    local::Local,
+    types::{Index, Instant, NodeId, Token},
+};
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ForwardedReads {
+    /// Not asked for yet.
+    waiting: Vec<Token>,
+    /// Asked for, each batch under a name that is never used again.
+    asked: Vec<Batch>,
+}
+
+#[derive(Clone, Debug)]
+struct Batch {
+    id: u64,
+    asked_at: Instant,
+    tokens: Vec<Token>,
+}
+
+impl ForwardedReads {
+    pub(crate) fn wait(&mut self, token: Token) {
+        self.waiting.push(token);
+    }
+
+    /// Closes the next batch and names it: what is asked later cannot profit from its answer.
+    pub(crate) fn next_batch(&mut self, local: &mut Local) -> Option<u64> {
+        if self.waiting.is_empty() {
+            return None;
+        }
+        let id = local.rng.next();
+        let tokens = core::mem::take(&mut self.waiting);
+        self.asked.push(Batch { id, asked_at: local.now, tokens });
+        Some(id)
+    }
+
+    /// The leader answered: served once `index` is applied, or it does not lead any more.
+    pub(crate) fn answered(&mut self, local: &mut Local, id: u64, index: Option<Index>) {
+        let Some(at) = self.asked.iter().position(|batch| batch.id == id) else { return };
+        for token in self.asked.swap_remove(at).tokens {
+            match index {
+                Some(index) => local.machine.read_at(index, token),
+                None => local.reject(token, Reject::NotLeader { leader: None }),
+            }
+        }
+    }
+
+    /// Questions that were not answered for two heartbeats are asked again, under another name.
+    pub(crate) fn ask_again(&mut self, now: Instant, heartbeat: u64) {
+        for batch in self.asked.extract_if(.., |batch| now.since(batch.asked_at) > 2 * heartbeat) {
+            self.waiting.extend(batch.tokens);
+        }
+    }
+
+    pub(crate) fn cancel(&mut self, token: Token) {
+        self.waiting.retain(|one| *one != token);
+        self.asked.iter_mut().for_each(|batch| batch.tokens.retain(|one| *one != token));
+    }
+
+    /// There is nobody left to answer.
+    pub(crate) fn reject(&mut self, local: &mut Local, leader: Option<NodeId>) {
+        let asked = core::mem::take(&mut self.asked).into_iter().flat_map(|batch| batch.tokens);
+        let waiting = core::mem::take(&mut self.waiting);
+        asked.chain(waiting).for_each(|token| local.reject(token, Reject::NotLeader { leader }));
+    }
+}

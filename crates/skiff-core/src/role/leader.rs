@@ -1,0 +1,220 @@
+//! The leader (dissertation 3.5): replicates its log, decides what is committed, and makes sure
+//! that it is still followed.
+
+mod commit;
+mod reads;
+mod replication;
+
+use alloc::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+
+pub(crate) use self::reads::Reader;
+use self::reads::Reads;
+use crate::{
+    entry::{Entry, Payload},
+    error::Reject,
+    local::Local,
+    message::Message,
+    outbox::Gate,
+    progress::Progress,
+    role::Transition,
+    types::{Index, Instant, LogTime, NodeId, Position, Round, Token},
+};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Leader {
+    /// Everybody else.
+    pub(crate) peers: BTreeMap<NodeId, Progress>,
+    /// The newest round of signs of life.
+    round: Round,
+    /// An index that is committed once anything of this term is: no read may be served below it.
+    term_start: Index,
+    heartbeat_at: Instant,
+    quorum_check_at: Instant,
+    /// What was committed by the others alone, and since when.
+    lagging: Option<(Index, Instant)>,
+    reads: Reads,
+}
+
+impl Leader {
+    pub(crate) fn new(local: &mut Local) -> Self {
+        local.election_at = None;
+        local.failed_rounds = 0;
+        let mut leader = Self {
+            peers: BTreeMap::new(),
+            round: Round(1),
+            term_start: local.log.last_index(),
+            heartbeat_at: local.now.after(local.config.heartbeat_interval),
+            quorum_check_at: local.now.after(local.config.max_election_timeout),
+            lagging: None,
+            reads: Reads::default(),
+        };
+        leader.sync_peers(local);
+        if local.config.options.noop {
+            leader.term_start = local.append_own(Payload::Noop, LogTime::ZERO).index;
+        }
+        leader
+    }
+
+    /// Brings the list of peers in line with the membership.
+    pub(crate) fn sync_peers(&mut self, local: &Local) {
+        let others: BTreeSet<NodeId> =
+            local.membership().members().filter(|id| *id != local.id()).collect();
+        self.peers.retain(|id, _| others.contains(id));
+        let next = local.log.last_index().next();
+        for id in others {
+            self.peers.entry(id).or_insert_with(|| Progress::new(next, local.now));
+        }
+    }
+
+    pub(crate) fn step(&mut self, local: &mut Local, from: NodeId, message: Message) -> Transition {
+        match message {
+            Message::AppendReply(reply) => self.answered(local, from, &reply),
+            Message::ReadIndex { batch } => self.read(local, Reader::Follower { from, batch }),
+            _ => {}
+        }
+        Transition::Stay
+    }
+
+    /// A caller wants a command replicated.
+    pub(crate) fn propose(
+        &mut self,
+        local: &mut Local,
+        token: Token,
+        command: Bytes,
+        time: LogTime,
+    ) {
+        let (size, limit) = (command.len(), local.config.command_bytes);
+        if size > limit {
+            return local.reject(token, Reject::TooLarge { size, limit });
+        }
+        let bytes = local.log.uncommitted_bytes();
+        if bytes > 0 && bytes + size + Entry::OVERHEAD > local.config.uncommitted_bytes {
+            return local.reject(token, Reject::Busy { bytes });
+        }
+        let position = local.append_own(Payload::Command(command), time);
+        local.machine.expect(position.index, token);
+    }
+
+    /// A caller, here or at a follower, wants to read.
+    pub(crate) fn read(&mut self, local: &Local, reader: Reader) {
+        self.reads.wait(local.log.committed().max(self.term_start), reader);
+    }
+
+    pub(crate) fn cancel(&mut self, token: Token) {
+        self.reads.cancel(token);
+    }
+
+    /// Something became durable here.
+    pub(crate) fn persisted(&mut self, local: &mut Local) {
+        self.advance_commit(local);
+    }
+
+    /// The connection to a member broke.
+    pub(crate) fn unreachable(&mut self, node: NodeId) {
+        if let Some(progress) = self.peers.get_mut(&node) {
+            progress.lose_connection();
+        }
+    }
+
+    /// Time passes: signs of life, check-quorum (dissertation 6.2), and a look at the own disk.
+    pub(crate) fn tick(&mut self, local: &Local) -> Transition {
+        if local.now >= self.heartbeat_at {
+            self.heartbeat_at = local.now.after(local.config.heartbeat_interval);
+            self.round = self.round.next();
+            self.peers.values_mut().for_each(|progress| progress.load_failed = false);
+        }
+        if !self.is_followed(local) || self.hides_a_fault(local) {
+            return Transition::Follow { term: local.hard.term, leader: None };
+        }
+        Transition::Stay
+    }
+
+    /// Whether a quorum was heard within the longest election timeout.
+    fn is_followed(&mut self, local: &Local) -> bool {
+        if !local.config.options.check_quorum || local.now < self.quorum_check_at {
+            return true;
+        }
+        let heard = local.membership().reached(|id| {
+            if id == local.id() {
+                return local.now;
+            }
+            self.peers.get(&id).map_or(Instant(0), |progress| progress.heard)
+        });
+        let until = heard.unwrap_or(local.now).after(local.config.max_election_timeout);
+        self.quorum_check_at = until;
+        local.now < until
+    }
+
+    /// Whether the own disk is so far behind the others' that another would do better: something
+    /// they committed is not durable here two election timeouts later. One timeout would not do
+    /// where all disks are equally slow: the own write may have begun a whole write later.
+    fn hides_a_fault(&self, local: &Local) -> bool {
+        self.lagging.is_some_and(|(_, since)| local.now >= since.after(self.disk_patience(local)))
+    }
+
+    const fn disk_patience(&self, local: &Local) -> u64 {
+        local.config.max_election_timeout.saturating_mul(2)
+    }
+
+    pub(crate) fn deadline(&self, local: &Local) -> Instant {
+        let mut at = self.heartbeat_at;
+        if local.config.options.check_quorum {
+            at = at.min(self.quorum_check_at);
+        }
+        match self.lagging {
+            Some((_, since)) => at.min(since.after(self.disk_patience(local))),
+            None => at,
+        }
+    }
+
+    /// What may leave next: to followers whose reads were confirmed, then to each peer what it
+    /// lacks.
+    pub(crate) fn next_send(&mut self, local: &mut Local) -> Option<(NodeId, Message)> {
+        if self.reads.begin_round(&mut self.round) {
+            // A leader without others is followed by everybody there is.
+            self.confirm_reads(local);
+        }
+        if !local.disk.holds_term(local.hard) {
+            return None;
+        }
+        self.next_append(local)
+    }
+
+    /// Serves the reads whose rounds a quorum has answered.
+    fn confirm_reads(&mut self, local: &mut Local) {
+        if self.reads.is_idle() {
+            return;
+        }
+        let round = local.membership().reached(|id| {
+            if id == local.id() {
+                return self.round;
+            }
+            self.peers.get(&id).map_or(Round::ZERO, |progress| progress.round_acked)
+        });
+        for (index, reader) in self.reads.confirmed(round.unwrap_or_default()) {
+            match reader {
+                Reader::Local(token) => local.machine.read_at(index, token),
+                Reader::Follower { from, batch } => {
+                    let reply = Message::ReadIndexReply { batch, index: Some(index) };
+                    local.promise(from, reply, Gate::Term);
+                }
+            }
+        }
+    }
+
+    /// Answers everything that is pending: this node does not lead any more.
+    pub(crate) fn retire(&mut self, local: &mut Local, leader: Option<NodeId>) {
+        for reader in self.reads.take() {
+            if let Reader::Local(token) = reader {
+                local.reject(token, Reject::NotLeader { leader });
+            }
+        }
+        for (index, token) in local.machine.take_proposals_after(local.log.committed()) {
+            let term = local.log.term_at(index).unwrap_or(local.hard.term);
+            let position = Position { term, index };
+            local.reject(token, Reject::LeadershipLost { position, leader });
+        }
+    }
+}

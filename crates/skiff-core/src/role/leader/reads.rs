@@ -1,0 +1,62 @@
+//! Reads that wait for proof that this node still leads (ReadIndex, dissertation 6.4). One round
+//! of signs of life serves all that arrived before it was begun.
+
+use alloc::{collections::VecDeque, vec::Vec};
+
+use crate::types::{Index, NodeId, Round, Token};
+
+/// Who wants to read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Reader {
+    /// A caller here.
+    Local(Token),
+    /// A batch of callers at a follower.
+    Follower { from: NodeId, batch: u64 },
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reads {
+    /// In no round yet, each with the index it must see.
+    waiting: Vec<(Index, Reader)>,
+    /// Rounds under way, oldest first.
+    rounds: VecDeque<(Round, Vec<(Index, Reader)>)>,
+}
+
+impl Reads {
+    pub(crate) fn wait(&mut self, index: Index, reader: Reader) {
+        self.waiting.push((index, reader));
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.rounds.is_empty()
+    }
+
+    /// Begins a round for all that wait. Whether there was any.
+    pub(crate) fn begin_round(&mut self, round: &mut Round) -> bool {
+        if self.waiting.is_empty() {
+            return false;
+        }
+        *round = round.next();
+        self.rounds.push_back((*round, core::mem::take(&mut self.waiting)));
+        true
+    }
+
+    /// A quorum has answered this round: the reads that are served by it.
+    pub(crate) fn confirmed(&mut self, round: Round) -> Vec<(Index, Reader)> {
+        let done = self.rounds.partition_point(|(one, _)| *one <= round);
+        self.rounds.drain(..done).flat_map(|(_, reads)| reads).collect()
+    }
+
+    pub(crate) fn cancel(&mut self, token: Token) {
+        let other =
+            |(_, reader): &(Index, Reader)| !matches!(reader, Reader::Local(t) if *t == token);
+        self.waiting.retain(other);
+        self.rounds.iter_mut().for_each(|(_, reads)| reads.retain(other));
+    }
+
+    /// All that wait, which will not be served.
+    pub(crate) fn take(&mut self) -> impl Iterator<Item = Reader> + use<> {
+        let rounds = core::mem::take(&mut self.rounds).into_iter().flat_map(|(_, reads)| reads);
+        rounds.chain(core::mem::take(&mut self.waiting)).map(|(_, reader)| reader)
+    }
+}
