@@ -2,6 +2,7 @@
 
 mod call;
 mod envelope;
+mod memory;
 mod transport;
 pub mod wire;
 
@@ -10,6 +11,7 @@ pub use envelope::{
     Answer, Ask, Body, Consistency, Envelope, Genesis, Hello, Listed, Outcome, Refusal, Request,
     Standing,
 };
+pub use memory::{MemoryNetwork, MemoryTransport};
 pub use transport::{
     Accepted, Connection, Inbox, Local, NotSent, Signal, Transport, TransportError,
 };
