@@ -4,6 +4,8 @@ use std::fmt;
 
 use skiff_core::NodeId;
 
+use crate::error::StoreError;
+
 /// Names one founding of a cluster: 128 random bits drawn by its founder. Two clusters of one name
 /// are told apart by it.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -74,6 +76,24 @@ impl Opening {
             name: self.name.clone().unwrap_or_else(|| self.fresh_name.clone()),
             node: self.fresh_node,
             boot: 1,
+        }
+    }
+
+    /// The identity of a store that held `kept`, opened once more.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Foreign`] if it is somebody else's.
+    pub fn reopen(&self, kept: &Identity) -> Result<Identity, StoreError> {
+        let foreign = |what, found: &str, wanted: &str| {
+            Err(StoreError::Foreign { what, found: found.to_owned(), wanted: wanted.to_owned() })
+        };
+        if self.cluster != kept.cluster {
+            return foreign("cluster", &kept.cluster, &self.cluster);
+        }
+        match &self.name {
+            Some(name) if *name != kept.name => foreign("node", &kept.name, name),
+            _ => Ok(Identity { boot: kept.boot.saturating_add(1), ..kept.clone() }),
         }
     }
 }

@@ -1,11 +1,18 @@
 #![doc = include_str!("../README.md")]
 
+pub mod conformance;
 mod error;
 mod identity;
+mod memory;
+mod recovered;
+mod span;
 mod store;
 
 pub use error::StoreError;
 pub use identity::{Identity, InstanceId, Opening, Standing};
+pub use memory::MemoryPersistence;
+pub use recovered::Recovered;
+pub use span::Span;
 pub use store::{
-    Done, LogReader, LogStore, Persistence, Recovered, SnapshotMeta, SnapshotStore, Store, Written,
+    Done, LogReader, LogStore, Persistence, SnapshotMeta, SnapshotStore, Store, Written,
 };

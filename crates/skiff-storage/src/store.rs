@@ -3,11 +3,12 @@
 use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
-use skiff_core::{Entry, HardState, Index, LogTime, Membership, Position, Term, Write};
+use skiff_core::{Entry, Index, Membership, Position, Write};
 
 use crate::{
     error::StoreError,
     identity::{Identity, InstanceId, Opening},
+    recovered::Recovered,
 };
 
 /// A place where nodes keep their data (the original's persistence provider).
@@ -25,6 +26,12 @@ pub trait Persistence: Send + Sync {
     fn open(&self, opening: &Opening) -> Result<Store, StoreError>;
 }
 
+impl<P: Persistence + ?Sized> Persistence for Arc<P> {
+    fn open(&self, opening: &Opening) -> Result<Store, StoreError> {
+        (**self).open(opening)
+    }
+}
+
 /// An open store: all that one node keeps.
 pub struct Store {
     /// Whose it is, with the boot counter of this opening.
@@ -39,25 +46,6 @@ impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Store").field("identity", &self.identity).finish_non_exhaustive()
     }
-}
-
-/// What a log store held when it was opened. No entries: they are read when needed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Recovered {
-    /// Term and vote.
-    pub hard_state: HardState,
-    /// The log begins after this position.
-    pub base: Position,
-    /// Where the log ends; `base` if it is empty.
-    pub last: Position,
-    /// Each term that occurs after `base`, with the index of its first entry there, ascending.
-    pub terms: Vec<(Index, Term)>,
-    /// The membership entries after `base`, ascending.
-    pub memberships: Vec<(Index, Membership)>,
-    /// The time of the last entry; zero if the log is empty.
-    pub last_time: LogTime,
-    /// What the operator should know: one sentence each, for example about a torn tail.
-    pub remarks: Vec<String>,
 }
 
 /// The durable log of one node (the original's `saveMeta` and `loadMeta`): term, vote, entries.
