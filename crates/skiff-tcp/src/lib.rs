@@ -1,1 +1,21 @@
-//! Skiff.
+#![doc = include_str!("../README.md")]
+
+mod accept;
+mod admission;
+mod backoff;
+mod complaints;
+mod connection;
+mod counters;
+mod dial;
+mod frame;
+mod link;
+mod outbox;
+mod preamble;
+mod settings;
+mod socket;
+mod transport;
+
+pub use counters::TcpCounters;
+pub use settings::TcpBuilder;
+pub use socket::Security;
+pub use transport::TcpTransport;

@@ -1,0 +1,213 @@
+//! Listens, and makes connections of the sockets that arrive: two with one id are one.
+
+use std::{
+    collections::HashMap,
+    io,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use skiff_transport::Accepted;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::oneshot,
+    time::{sleep, timeout},
+};
+
+use crate::{
+    admission::Admission,
+    connection::{State, TcpConnection},
+    counters::count,
+    link::Link,
+    preamble::{Lane, MAGIC, Preamble, PreambleError, VERSIONS, Welcome, common_version},
+    socket::Socket,
+    transport::Shared,
+};
+
+/// How long to wait when the system has no socket left to give.
+const NO_SOCKETS: Duration = Duration::from_millis(50);
+
+/// What all sockets that arrive have in common.
+pub(crate) struct Acceptor {
+    shared: Arc<Shared>,
+    accepted: Accepted,
+    admission: Arc<Admission>,
+    waiting: Mutex<HashMap<u128, Waiting>>,
+}
+
+/// The first socket of a connection waits for the second.
+struct Waiting {
+    lane: Lane,
+    other: oneshot::Sender<Socket>,
+}
+
+impl Acceptor {
+    pub(crate) fn new(shared: Arc<Shared>, accepted: Accepted) -> Arc<Self> {
+        let settings = &shared.settings;
+        // Each connection takes two sockets.
+        let in_all = settings.connections.saturating_mul(2);
+        let per_address = settings.connections_per_address.saturating_mul(2);
+        let admission = Admission::new(in_all, per_address);
+        Arc::new(Self { shared, accepted, admission, waiting: Mutex::default() })
+    }
+
+    pub(crate) async fn run(self: Arc<Self>, listener: Arc<TcpListener>) {
+        let stop = self.shared.stop.clone();
+        loop {
+            let arrived = tokio::select! {
+                () = stop.cancelled() => return,
+                arrived = listener.accept() => arrived,
+            };
+            match arrived {
+                Ok((stream, from)) => self.take(stream, from.ip()),
+                Err(error) => {
+                    if self.shared.complaints.may("the listener") {
+                        tracing::warn!(reason = %error, "cannot accept connections now");
+                    }
+                    sleep(NO_SOCKETS).await;
+                }
+            }
+        }
+    }
+
+    fn take(self: &Arc<Self>, stream: TcpStream, from: IpAddr) {
+        let Some(permit) = self.admission.admit(from) else {
+            count(&self.shared.tally.refused_over_limit);
+            self.complain(from, "too many connections");
+            return;
+        };
+        let Ok(socket) = Socket::accepted(stream, self.shared.settings.security, permit) else {
+            return;
+        };
+        let acceptor = self.clone();
+        self.shared.runtime.spawn(async move {
+            let stop = acceptor.shared.stop.clone();
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = acceptor.introduce(socket, from) => {}
+            }
+        });
+    }
+
+    fn complain(&self, from: IpAddr, reason: &str) {
+        if self.shared.complaints.may(&from.to_string()) {
+            tracing::warn!(peer = %from, reason, "refused");
+        }
+    }
+
+    async fn introduce(&self, socket: Socket, from: IpAddr) {
+        let tally = &self.shared.tally;
+        match timeout(self.shared.settings.handshake_timeout, self.join(socket)).await {
+            Ok(Ok(Some(link))) => self.hand_over(link, from),
+            Ok(Ok(None)) => {}
+            Ok(Err(error)) => {
+                match error.get_ref().and_then(|error| error.downcast_ref()) {
+                    Some(PreambleError::Version { .. }) => count(&tally.refused_version),
+                    Some(_) => count(&tally.refused_garbage),
+                    // It just went away.
+                    None => return,
+                }
+                self.complain(from, &error.to_string());
+            }
+            Err(_) => {
+                count(&tally.handshake_timeouts);
+                self.complain(from, "it did not introduce itself in time");
+            }
+        }
+    }
+
+    /// Reads what the socket is for. The first of a connection waits here for the second.
+    async fn join(&self, socket: Socket) -> io::Result<Option<Arc<Link>>> {
+        let preamble = self.read_preamble(&socket).await?;
+        let (sender, receiver) = oneshot::channel();
+        let Some(mine) = self.meet(&preamble, socket, sender) else { return Ok(None) };
+        let place = Place { acceptor: self, connection: preamble.connection };
+        let other = tokio::select! {
+            other = receiver => other.map_err(|_| io::ErrorKind::UnexpectedEof)?,
+            gone = mine.gone() => return Err(gone),
+        };
+        drop(place);
+        let version = common_version(&preamble.versions).ok();
+        let welcome = Welcome { versions: VERSIONS, version }.encode();
+        mine.write(&welcome).await?;
+        other.write(&welcome).await?;
+        Ok(Some(match preamble.lane {
+            Lane::Control => Link::new(mine, other),
+            Lane::Bulk => Link::new(other, mine),
+        }))
+    }
+
+    async fn read_preamble(&self, socket: &Socket) -> io::Result<Preamble> {
+        let bytes = socket.read(&MAGIC).await.map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData => io::Error::other(PreambleError::Magic),
+            _ => error,
+        })?;
+        let preamble = Preamble::decode(&bytes);
+        if let Err(PreambleError::Version { .. }) = &preamble {
+            // So that the other side can say what is wrong.
+            socket.write(&Welcome { versions: VERSIONS, version: None }.encode()).await?;
+        }
+        preamble.map_err(io::Error::other)
+    }
+
+    /// Gives the socket to the one that waits for it, or back if it is the first.
+    fn meet(
+        &self,
+        preamble: &Preamble,
+        socket: Socket,
+        other: oneshot::Sender<Socket>,
+    ) -> Option<Socket> {
+        let mut waiting = self.waiting();
+        match waiting.remove(&preamble.connection) {
+            None => {
+                waiting.insert(preamble.connection, Waiting { lane: preamble.lane, other });
+                Some(socket)
+            }
+            Some(first) if first.lane != preamble.lane => {
+                // If it gave up meanwhile, this socket is closed, and the other side sees it.
+                let _ = first.other.send(socket);
+                None
+            }
+            // The same lane twice: both are dropped.
+            Some(_) => None,
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashMap<u128, Waiting>> {
+        // Nothing panics with this lock held.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hand_over(&self, link: Arc<Link>, from: IpAddr) {
+        count(&self.shared.tally.accepted);
+        let (state, inbox) = State::new(self.shared.clone(), from.to_string());
+        if !state.attach(link.clone()) {
+            return;
+        }
+        let task = state.clone();
+        self.shared.runtime.spawn(async move {
+            let stop = task.stop.clone();
+            let inbox = tokio::select! {
+                () = stop.cancelled() => return,
+                inbox = inbox => inbox,
+            };
+            if let Ok(inbox) = inbox {
+                task.carry(&link, &inbox).await;
+            }
+        });
+        self.accepted.accept(Arc::new(TcpConnection(state)));
+    }
+}
+
+/// Gives a place among those that wait free, however the waiting ends.
+struct Place<'a> {
+    acceptor: &'a Acceptor,
+    connection: u128,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.acceptor.waiting().remove(&self.connection);
+    }
+}

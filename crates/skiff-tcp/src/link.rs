@@ -1,0 +1,226 @@
+//! A connection as long as it holds: two sockets, each with a reader and a writer, and one that
+//! watches whether the other side lives.
+
+use std::{
+    fmt, io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use skiff_transport::{
+    Envelope, NotSent, Signal,
+    wire::{self, WireError},
+};
+use tokio::{task::JoinSet, time::MissedTickBehavior};
+
+use crate::{
+    frame::{FrameError, Frames},
+    outbox::{Outbox, Progress},
+    preamble::Lane,
+    settings::Settings,
+    socket::Socket,
+};
+
+/// A sign of life is sent, and looked for, so many times within the idle timeout.
+const LOOKS: u32 = 4;
+
+/// Where a link tells what it receives.
+pub(crate) trait Receiver: Send + Sync + 'static {
+    fn tell(&self, signal: Signal);
+
+    /// The other side sent something of a kind that this version does not know.
+    fn unknown(&self, error: &WireError);
+}
+
+/// Why a link ended.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    Io(io::Error),
+    Frame(FrameError),
+    Envelope(WireError),
+    /// The other side was not heard for the idle timeout.
+    Silent,
+    /// The other side took nothing for the idle timeout.
+    Stalled,
+    /// A part of it panicked.
+    Broken,
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => write!(f, "{error}"),
+            Self::Frame(error) => write!(f, "it sent {error}"),
+            Self::Envelope(error) => write!(f, "it sent what cannot be read: {error}"),
+            Self::Silent => f.write_str("nothing was heard of it for too long"),
+            Self::Stalled => f.write_str("it took nothing of what waited for it for too long"),
+            Self::Broken => f.write_str("a task of the connection panicked"),
+        }
+    }
+}
+
+/// One of the two sockets.
+#[derive(Debug)]
+struct Half {
+    socket: Socket,
+    outbox: Outbox,
+    /// How many times something was read.
+    heard: AtomicU64,
+}
+
+impl Half {
+    fn new(socket: Socket) -> Self {
+        Self { socket, outbox: Outbox::default(), heard: AtomicU64::new(0) }
+    }
+}
+
+/// The two sockets of a connection.
+#[derive(Debug)]
+pub(crate) struct Link {
+    control: Half,
+    bulk: Half,
+}
+
+impl Link {
+    pub(crate) fn new(control: Socket, bulk: Socket) -> Arc<Self> {
+        Arc::new(Self { control: Half::new(control), bulk: Half::new(bulk) })
+    }
+
+    const fn half(&self, lane: Lane) -> &Half {
+        match lane {
+            Lane::Control => &self.control,
+            Lane::Bulk => &self.bulk,
+        }
+    }
+
+    pub(crate) fn send(&self, envelope: &Envelope, settings: &Settings) -> Result<(), NotSent> {
+        let lane = if envelope.is_bulk() { Lane::Bulk } else { Lane::Control };
+        let half = self.half(lane);
+        half.outbox.send(envelope, &half.socket, settings)
+    }
+
+    /// Carries what is sent and received until it ends. When this returns, or is dropped, nothing
+    /// is told any more.
+    pub(crate) async fn run(
+        self: &Arc<Self>,
+        to: &Arc<impl Receiver>,
+        settings: &Arc<Settings>,
+    ) -> Ended {
+        let mut parts = JoinSet::new();
+        for lane in [Lane::Control, Lane::Bulk] {
+            let (link, to, limit) = (self.clone(), to.clone(), settings.max_frame);
+            parts.spawn(async move { link.half(lane).read(&*to, limit).await });
+            let link = self.clone();
+            parts.spawn(async move {
+                let half = link.half(lane);
+                Ended::Io(half.outbox.write_to(&half.socket).await)
+            });
+        }
+        let (link, settings) = (self.clone(), settings.clone());
+        parts.spawn(async move { link.watch(&settings).await });
+        let ended = match parts.join_next().await {
+            Some(Ok(ended)) => ended,
+            _ => Ended::Broken,
+        };
+        parts.shutdown().await;
+        ended
+    }
+
+    /// Says what is left to say and ends both sockets, whoever still holds them.
+    pub(crate) fn shut(&self) {
+        for half in [&self.control, &self.bulk] {
+            half.outbox.last_words(&half.socket);
+            half.socket.shut();
+        }
+    }
+
+    /// Gives signs of life and looks for those of the other side. It counts its own looks and not
+    /// the time: a pause of this process is no silence of the other.
+    async fn watch(&self, settings: &Settings) -> Ended {
+        let mut looks = tokio::time::interval(settings.idle_timeout / LOOKS);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut halves = [Watched::new(&self.control), Watched::new(&self.bulk)];
+        loop {
+            looks.tick().await;
+            for half in &mut halves {
+                if let Some(ended) = half.look() {
+                    return ended;
+                }
+            }
+        }
+    }
+}
+
+impl Half {
+    async fn read(&self, to: &impl Receiver, limit: usize) -> Ended {
+        let mut frames = Frames::new(limit);
+        loop {
+            match self.socket.try_read(frames.room()) {
+                Ok(bytes) => {
+                    frames.took(bytes);
+                    self.heard.fetch_add(1, Ordering::Relaxed);
+                    if let Err(ended) = deliver(&mut frames, to) {
+                        return ended;
+                    }
+                    // One busy connection does not keep a worker from the others.
+                    tokio::task::coop::consume_budget().await;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if let Err(error) = self.socket.readable().await {
+                        return Ended::Io(error);
+                    }
+                }
+                Err(error) => return Ended::Io(error),
+            }
+        }
+    }
+}
+
+/// Tells everything that has arrived as a whole.
+fn deliver(frames: &mut Frames, to: &impl Receiver) -> Result<(), Ended> {
+    while let Some(payload) = frames.next().map_err(Ended::Frame)? {
+        if payload.is_empty() {
+            continue;
+        }
+        match wire::decode(payload) {
+            Ok(envelope) => to.tell(Signal::Received(envelope)),
+            Err(error) if error.is_unknown() => to.unknown(&error),
+            Err(error) => return Err(Ended::Envelope(error)),
+        }
+    }
+    Ok(())
+}
+
+/// What was last seen of one socket.
+struct Watched<'a> {
+    half: &'a Half,
+    heard: u64,
+    quiet: u32,
+    progress: Progress,
+    stuck: u32,
+}
+
+impl<'a> Watched<'a> {
+    fn new(half: &'a Half) -> Self {
+        Self { half, heard: 0, quiet: 0, progress: Progress::default(), stuck: 0 }
+    }
+
+    fn look(&mut self) -> Option<Ended> {
+        let heard = self.half.heard.load(Ordering::Relaxed);
+        self.quiet = if heard == self.heard { self.quiet + 1 } else { 0 };
+        self.heard = heard;
+        let progress = self.half.outbox.progress();
+        let moved = progress.unsent == 0 || progress.written != self.progress.written;
+        self.stuck = if moved { 0 } else { self.stuck + 1 };
+        if progress.written == self.progress.written {
+            self.half.outbox.ping(&self.half.socket);
+        }
+        self.progress = progress;
+        if self.quiet > LOOKS {
+            return Some(Ended::Silent);
+        }
+        (self.stuck > LOOKS).then_some(Ended::Stalled)
+    }
+}

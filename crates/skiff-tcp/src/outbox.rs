@@ -1,0 +1,175 @@
+//! What waits to be sent on one socket.
+//!
+//! A sender that finds nothing waiting writes to the socket itself: with one caller at a time no
+//! other task has to wake up. Otherwise it leaves the bytes here, and the writer takes all that
+//! wait at once.
+
+use std::{
+    io,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::{Buf, BytesMut};
+use skiff_transport::{Envelope, NotSent};
+use tokio::sync::Notify;
+
+use crate::{frame, settings::Settings, socket::Socket};
+
+/// A buffer that has grown above this is not kept.
+const KEPT: usize = 1 << 20;
+
+/// The bytes that wait to be sent on one socket.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    state: Mutex<State>,
+    wake: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: BytesMut,
+    /// Bytes that the writer has taken and not written yet.
+    writing: usize,
+    /// The writer will look here again without being woken.
+    busy: bool,
+    /// All bytes that went out.
+    written: u64,
+}
+
+impl State {
+    fn unsent(&self) -> usize {
+        self.waiting.len() + self.writing
+    }
+}
+
+/// How far an outbox is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Progress {
+    pub(crate) unsent: usize,
+    pub(crate) written: u64,
+}
+
+impl Outbox {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing panics with this lock held.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes `envelope` to `socket`, or keeps it until that is possible. An envelope of any
+    /// allowed size is taken if nothing waits.
+    pub(crate) fn send(
+        &self,
+        envelope: &Envelope,
+        socket: &Socket,
+        settings: &Settings,
+    ) -> Result<(), NotSent> {
+        let mut state = self.state();
+        let unsent = state.unsent();
+        if unsent >= settings.queue {
+            return Err(NotSent::Full);
+        }
+        let before = state.waiting.len();
+        if !frame::put_envelope(envelope, settings.max_frame, &mut state.waiting) {
+            return Err(NotSent::TooLarge);
+        }
+        if unsent > 0 && state.unsent() > settings.queue {
+            state.waiting.truncate(before);
+            return Err(NotSent::Full);
+        }
+        self.flush(state, unsent == 0, socket);
+        Ok(())
+    }
+
+    /// A sign of life, unless something is on its way anyhow.
+    pub(crate) fn ping(&self, socket: &Socket) {
+        let mut state = self.state();
+        if state.unsent() == 0 {
+            frame::put_ping(&mut state.waiting);
+            self.flush(state, true, socket);
+        }
+    }
+
+    fn flush(&self, mut state: MutexGuard<'_, State>, at_once: bool, socket: &Socket) {
+        if at_once && !state.busy {
+            // An error shows itself to the reader and the writer too: it is theirs.
+            let written = socket.try_write(&state.waiting).unwrap_or(0);
+            state.written += written as u64;
+            if written == state.waiting.len() {
+                state.waiting.clear();
+                return;
+            }
+            state.waiting.advance(written);
+        }
+        let asleep = !std::mem::replace(&mut state.busy, true);
+        drop(state);
+        if asleep {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Writes all that comes to wait here, until the socket fails.
+    pub(crate) async fn write_to(&self, socket: &Socket) -> io::Error {
+        let mut spare = BytesMut::new();
+        loop {
+            let mut batch = match self.take(spare) {
+                Ok(batch) => batch,
+                Err(empty) => {
+                    spare = empty;
+                    self.wake.notified().await;
+                    continue;
+                }
+            };
+            while batch.has_remaining() {
+                match socket.try_write(&batch) {
+                    Ok(written) => {
+                        batch.advance(written);
+                        self.wrote(written);
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        if let Err(error) = socket.writable().await {
+                            return error;
+                        }
+                    }
+                    Err(error) => return error,
+                }
+            }
+            spare = batch;
+        }
+    }
+
+    /// All that waits, with `spare` in its place; or `spare` back if nothing does. From then on
+    /// whoever puts something here wakes the writer: under this lock, so that none is missed.
+    fn take(&self, mut spare: BytesMut) -> Result<BytesMut, BytesMut> {
+        spare.clear();
+        if spare.capacity() > KEPT {
+            spare = BytesMut::new();
+        }
+        let mut state = self.state();
+        state.busy = !state.waiting.is_empty();
+        if !state.busy {
+            return Err(spare);
+        }
+        state.writing = state.waiting.len();
+        Ok(std::mem::replace(&mut state.waiting, spare))
+    }
+
+    fn wrote(&self, bytes: usize) {
+        let mut state = self.state();
+        state.writing -= bytes;
+        state.written += bytes as u64;
+    }
+
+    pub(crate) fn progress(&self) -> Progress {
+        let state = self.state();
+        Progress { unsent: state.unsent(), written: state.written }
+    }
+
+    /// Writes what goes at once, before the socket is closed.
+    pub(crate) fn last_words(&self, socket: &Socket) {
+        let state = self.state();
+        if state.writing == 0 && !state.waiting.is_empty() {
+            // What does not go at once is lost, as anything may be that was only queued.
+            let _ = socket.try_write(&state.waiting);
+        }
+    }
+}
