@@ -7,7 +7,7 @@ use skiff_storage::InstanceId;
 use thiserror::Error;
 
 use crate::{
-    error::Leader,
+    error::{Leader, ReplicaError},
     status::{PeerStatus, Waiting},
 };
 
@@ -160,6 +160,14 @@ pub enum Event {
     },
     /// What the store has to say about its opening, for example about a torn tail.
     Remark(String),
+    /// A command was applied here. Skiff's own entries are not told.
+    #[doc(alias = "applied log")]
+    AppliedLog(Index),
+    /// Something went wrong that the node cannot go on with. It stops.
+    #[doc(alias = "error")]
+    Error(ReplicaError),
+    /// The listener was too slow and missed so many events.
+    Lagged(u64),
 }
 
 /// Why somebody at the other end of a connection was turned away.

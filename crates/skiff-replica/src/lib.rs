@@ -1,11 +1,17 @@
 #![doc = include_str!("../README.md")]
 
 mod applier;
+mod calls;
 mod error;
 mod event;
+mod forming;
+mod hello;
 mod input;
 mod job;
+mod links;
 mod machine;
+mod refusals;
+mod replica;
 mod settings;
 mod status;
 
@@ -20,8 +26,12 @@ pub use machine::{
     At, Batch, Encoded, KeepsNothing, MachineError, Malformed, Mark, Opened, Queries, Raw,
     SnapshotWriter, Snapshots, StateMachine,
 };
+pub use replica::Replica;
 pub use settings::{CommandCheck, MachineFormat, Settings, Start};
+pub use skiff_core as core;
 pub use skiff_core::{Apply, Index, Instant, LogTime, Position, Term, Token};
+pub use skiff_storage as storage;
 pub use skiff_storage::{InstanceId, Standing};
+pub use skiff_transport as transport;
 pub use skiff_transport::Consistency;
 pub use status::{PeerStatus, Status, Waiting};

@@ -1,0 +1,299 @@
+//! A whole node without I/O: what happened in, jobs out.
+
+mod calling;
+mod founding;
+mod member;
+mod peering;
+
+use std::{collections::VecDeque, mem};
+
+use skiff_core::{self as core, Instant, Raft, Token};
+use skiff_storage::{Identity, Standing};
+use skiff_transport::Hello;
+
+pub(crate) use self::{founding::Entering, member::Member};
+use crate::{
+    calls::{Calls, Stage, Wanted},
+    error::{Leader, ReplicaError, StartError},
+    event::{Event, State},
+    forming::Forming,
+    input::{Call, Input},
+    job::Job,
+    links::Links,
+    machine::Opened,
+    refusals::Refusals,
+    settings::{Settings, Start},
+    status::{PeerStatus, Status},
+};
+
+/// One node, without I/O.
+///
+/// | to | call |
+/// |---|---|
+/// | begin | [`new`](Self::new) |
+/// | take something in | [`step`](Self::step) |
+/// | give something out | [`poll`](Self::poll) |
+/// | know when to come back | [`deadline`](Self::deadline) |
+/// | look | [`status`](Self::status) |
+///
+/// A driver steps all that has happened, then polls until there is nothing more, then waits for an
+/// input or the deadline. The same inputs at the same instants give the same jobs.
+#[derive(Debug)]
+pub struct Replica {
+    settings: Settings,
+    identity: Identity,
+    now: Instant,
+    started_at: Instant,
+    jobs: VecDeque<Job>,
+    links: Links,
+    refusals: Refusals,
+    calls: Calls,
+    forming: Forming,
+    phase: Phase,
+    /// What was last said of the list of peers, to say it again when it changes.
+    said: Hello,
+    say_again_at: Instant,
+    /// Calls that wait for a leader, and when to look for one again.
+    held: VecDeque<Token>,
+    held_until: Option<Instant>,
+    /// What store and machine said when they failed.
+    store_said: Option<String>,
+    machine_said: Option<String>,
+    stopped: bool,
+}
+
+/// How far the node is.
+#[derive(Debug)]
+enum Phase {
+    /// It belongs to no cluster.
+    Fresh,
+    /// It has a genesis, or a snapshot, and is not done with it.
+    Entering(Box<Entering>),
+    /// It is a member, and the core runs.
+    Member(Box<Member>),
+}
+
+impl Replica {
+    /// A node that begins with what its store and its machine held.
+    ///
+    /// # Errors
+    ///
+    /// If these do not belong together, data is missing, or the settings contradict each other.
+    pub fn new(now: Instant, settings: Settings, start: Start) -> Result<Self, StartError> {
+        settings.core.validate().map_err(core::StartError::from)?;
+        let Start { identity, log, snapshot, machine } = start;
+        let patience = settings.core.max_election_timeout;
+        let mut replica = Self {
+            settings,
+            identity,
+            now,
+            started_at: now,
+            jobs: VecDeque::new(),
+            links: Links::default(),
+            refusals: Refusals::default(),
+            calls: Calls::new(),
+            forming: Forming::new(now, patience),
+            phase: Phase::Fresh,
+            said: Hello::default(),
+            say_again_at: now.after(patience),
+            held: VecDeque::new(),
+            held_until: None,
+            store_said: None,
+            machine_said: None,
+            stopped: false,
+        };
+        for remark in log.remarks.clone() {
+            replica.tell(Event::Remark(remark));
+        }
+        replica.tell(Event::Loaded);
+        match replica.identity.standing {
+            Standing::Fresh => {
+                replica.check_machine_is_empty(&machine)?;
+                replica.survey();
+            }
+            Standing::Member => replica.return_to_cluster(log, snapshot, machine)?,
+            Standing::Removed => {
+                return Err(StartError::Removed { name: replica.identity.name });
+            }
+        }
+        Ok(replica)
+    }
+
+    /// Takes in one thing that happened. Time never goes back: an earlier `now` counts as the
+    /// latest one seen. Nothing is taken in any more once [`Job::Stop`] is put out.
+    pub fn step(&mut self, now: Instant, input: Input) {
+        self.now = self.now.max(now);
+        if self.stopped {
+            return self.refuse_stopped(&input);
+        }
+        self.take(input);
+        if matches!(self.phase, Phase::Fresh) && !self.stopped {
+            self.survey();
+        }
+        self.calls.trim();
+    }
+
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::Timeout => self.timeout(),
+            Input::Join { address } => self.join(&address),
+            Input::CloseList => self.forming.close(),
+            Input::Bootstrap => self.bootstrap(),
+            Input::Signal { link, signal } => self.signal(link, signal),
+            Input::ConnectFailed { link, reason } => self.connect_failed(link, reason),
+            Input::Call { token, call, deadline } => {
+                let wanted = match call {
+                    Call::Command(command) => Wanted::Command(command),
+                    Call::Read(consistency) => Wanted::Read(consistency),
+                };
+                self.call(token, wanted, deadline);
+            }
+            Input::Cancel { token } => self.cancel(token),
+            Input::Persisted { write } => self.persisted(write),
+            Input::WriteFailed { write, recoverable, reason } => {
+                self.write_failed(write, recoverable, reason);
+            }
+            Input::Loaded { load, result } => self.step_core(core::Input::Loaded { load, result }),
+            Input::SnapshotSaved { result } => self.snapshot_saved(result),
+            Input::Identified { result } => self.identified(result),
+            Input::Captured { result } => self.captured(result),
+            Input::Restored { result } => self.restored(result),
+            Input::Applied { index } => self.applied(index),
+            Input::MachineFailed { index, reason } => self.machine_failed(index, reason),
+            Input::Responded { token, result } => self.responded(token, result),
+            Input::Stop => self.stop(Ok(())),
+        }
+    }
+
+    /// The next thing to do; `None` if there is nothing more for now.
+    pub fn poll(&mut self) -> Option<Job> {
+        loop {
+            if let Some(job) = self.jobs.pop_front() {
+                return Some(job);
+            }
+            let Phase::Member(member) = &mut self.phase else { return None };
+            let output = member.raft.poll()?;
+            if let Some(job) = self.output(output) {
+                return Some(job);
+            }
+        }
+    }
+
+    /// When [`Input::Timeout`] is due next, if nothing happens before.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        if self.stopped {
+            return None;
+        }
+        let core = match &self.phase {
+            Phase::Fresh => self.fresh_deadline(),
+            Phase::Entering(_) => None,
+            Phase::Member(member) => member.raft.deadline(),
+        };
+        let hello = self.links.open().next().map(|_| self.say_again_at);
+        let all = [core, hello, self.links.deadline(), self.calls.deadline(), self.held_until];
+        all.into_iter().flatten().min()
+    }
+
+    /// How the node stands.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let raft = self.raft();
+        Status {
+            name: self.identity.name.clone(),
+            node: self.identity.node,
+            cluster: self.identity.cluster.clone(),
+            instance: self.identity.instance,
+            address: self.settings.address.clone(),
+            standing: self.identity.standing,
+            state: raft.map_or(State::Idle, |raft| raft.state().into()),
+            term: raft.map(Raft::term).unwrap_or_default(),
+            leader: self.leader(),
+            peers: self.peer_statuses(),
+            waiting_for: self.waiting_for(),
+            refused: self.refusals.count(),
+            waiting_calls: self.calls.len(),
+            core: raft.map(Raft::status),
+        }
+    }
+
+    /// All other nodes it knows of (the original's `peers`).
+    #[must_use]
+    pub fn peers(&self) -> Vec<PeerStatus> {
+        self.peer_statuses()
+    }
+
+    /// Who leads, if known.
+    #[must_use]
+    pub fn leader(&self) -> Option<Leader> {
+        self.leader_named(self.raft()?.leader()?)
+    }
+
+    /// Whose data this is.
+    #[must_use]
+    pub const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The core, once this node is a member. For tests and judges of simulations.
+    #[must_use]
+    pub fn raft(&self) -> Option<&Raft> {
+        match &self.phase {
+            Phase::Member(member) => Some(&member.raft),
+            Phase::Fresh | Phase::Entering(_) => None,
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.jobs.push_back(Job::Event(event));
+    }
+
+    /// The time has come for something, or not yet.
+    fn timeout(&mut self) {
+        while let Some(token) = self.calls.take_expired(self.now) {
+            self.expire(token);
+        }
+        self.tend_links();
+        if self.held_until.is_some_and(|at| at <= self.now) {
+            self.release_held();
+        }
+        if self.raft().and_then(Raft::deadline).is_some_and(|at| at <= self.now) {
+            self.step_core(core::Input::Timeout);
+        }
+    }
+
+    /// Ends: every call is answered, every connection closed, and nothing is done any more.
+    fn stop(&mut self, result: Result<(), ReplicaError>) {
+        if self.stopped {
+            return;
+        }
+        for token in self.calls.find(|_, stage| !matches!(stage, Stage::Done)) {
+            self.refuse_at_stop(token);
+        }
+        for link in self.links.all().collect::<Vec<_>>() {
+            self.jobs.push_back(Job::Close { link });
+        }
+        self.stopped = true;
+        self.phase = Phase::Fresh;
+        self.jobs.push_back(Job::Stop(result));
+    }
+
+    /// Stops because something failed.
+    fn fail(&mut self, error: ReplicaError) {
+        self.stop(Err(error));
+    }
+
+    /// The failed store's own words.
+    fn store_words(&mut self) -> String {
+        mem::take(&mut self.store_said).unwrap_or_else(|| "it did not say why".to_owned())
+    }
+
+    fn check_machine_is_empty(&self, machine: &Opened) -> Result<(), StartError> {
+        match machine {
+            Opened::At { mark, .. } if !self.settings.adopt_state => {
+                Err(StartError::NotEmpty { machine: mark.instance })
+            }
+            _ => Ok(()),
+        }
+    }
+}

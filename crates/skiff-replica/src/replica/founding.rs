@@ -1,0 +1,444 @@
+//! How a node becomes a member: by founding a cluster, by taking the genesis of one, or by coming
+//! back to it with what its store holds.
+//!
+//! The steps are the same for founder and others, and each is durable before the next begins: the
+//! genesis as a snapshot, the log that begins after it, the identity that says *member*. Only then
+//! is the genesis sent to anybody, and is the machine brought to its state. A crash in between
+//! leaves a fresh node, which forms anew, or a member, whose machine is restored at its start.
+
+use bytes::Bytes;
+use skiff_core::{
+    self as core, HardState, Instant, Membership, Node, NodeId, Position, Raft, Term, Write,
+    WriteId,
+};
+use skiff_storage::{Identity, InstanceId, Recovered, SnapshotMeta, Standing};
+use skiff_transport::{Body, Genesis, Hello};
+
+use super::{Member, Phase, Replica};
+use crate::{
+    error::{ReplicaError, StartError},
+    event::{Event, Refusal},
+    job::{Job, LinkId},
+    machine::{Mark, Opened},
+};
+
+/// Where every cluster's log begins: the genesis stands for this entry.
+const GENESIS: Position = Position::new(1, 1);
+/// The write that begins the log. The core's own are numbered from 1.
+const FIRST_WRITE: WriteId = WriteId(0);
+/// A peer is sent the genesis once in so many longest election timeouts.
+const GENESIS_AGAIN: u64 = 4;
+
+/// A node on its way to membership.
+#[derive(Debug)]
+pub(crate) struct Entering {
+    step: Step,
+    genesis: Genesis,
+    /// Who founded the cluster, by name, if this node was there.
+    founder: Option<String>,
+    /// The core, if it is ready before the machine is.
+    raft: Option<Raft>,
+}
+
+/// What is awaited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// The machine's state.
+    Capture,
+    /// The genesis as a snapshot.
+    Save,
+    /// The log that begins after it.
+    Begin,
+    /// The identity that says *member*.
+    Identify,
+    /// The machine in the state of the genesis.
+    Restore,
+}
+
+impl Replica {
+    /// Looks at all fresh nodes, and founds the cluster if it is up to this one.
+    pub(super) fn survey(&mut self) {
+        if self.is_lone() {
+            if self.now >= self.lone_at() {
+                self.found_alone();
+            }
+            return;
+        }
+        let survey =
+            self.forming.survey(self.now, &self.identity, &self.settings.address, &self.links);
+        let said = Hello {
+            list_closed: survey.closed,
+            list: survey.list.into_iter().collect(),
+            unresolved: survey.unresolved,
+            ..Hello::default()
+        };
+        if said != self.said {
+            self.said = said;
+            self.say_hello_to_all();
+        }
+        if let Some(waits) = self.forming.note(self.now, survey.waits) {
+            self.tell(Event::Waiting(waits));
+        }
+        if let Some(members) = survey.found {
+            self.found(members);
+        }
+    }
+
+    pub(super) fn fresh_deadline(&self) -> Option<Instant> {
+        if self.is_lone() { Some(self.lone_at()) } else { self.forming.deadline(self.now) }
+    }
+
+    /// Whether this node belongs to no cluster and there is nobody it could form one with.
+    pub(super) fn is_lone(&self) -> bool {
+        let named = self.links.dials().iter().any(|dial| dial.listed);
+        matches!(self.phase, Phase::Fresh) && self.settings.lone && !named
+    }
+
+    const fn lone_at(&self) -> Instant {
+        self.started_at.after(self.settings.core.max_election_timeout)
+    }
+
+    pub(super) fn bootstrap(&mut self) {
+        if matches!(self.phase, Phase::Fresh) {
+            self.found_alone();
+        }
+    }
+
+    pub(super) fn found_alone(&mut self) {
+        let Identity { node, name, .. } = &self.identity;
+        let address = self.settings.address.clone();
+        let myself = (*node, Node { name: name.clone(), address });
+        self.found(vec![myself]);
+    }
+
+    fn found(&mut self, members: Vec<(NodeId, Node)>) {
+        let membership = Membership {
+            voters: members.iter().map(|(id, _)| *id).collect(),
+            nodes: members.into_iter().collect(),
+            ..Membership::default()
+        };
+        self.enter(Entering {
+            step: Step::Capture,
+            genesis: Genesis {
+                cluster: self.identity.cluster.clone(),
+                instance: self.settings.instance_seed,
+                position: GENESIS,
+                membership,
+                machine_version: self.settings.machine.version,
+                codec: self.settings.machine.codec.clone(),
+                content: Bytes::new(),
+            },
+            founder: Some(self.identity.name.clone()),
+            raft: None,
+        });
+    }
+
+    /// A member offers the genesis of its cluster.
+    pub(super) fn take_genesis(&mut self, link: LinkId, genesis: Genesis) {
+        let names_me = genesis.membership.contains(self.identity.node);
+        if !matches!(self.phase, Phase::Fresh) || !names_me {
+            return;
+        }
+        if let Err(reason) = self.judge_genesis(link, &genesis) {
+            let address = self.links.address(link);
+            return self.tell_refused(&address, Refusal::Genesis { reason });
+        }
+        let founder = genesis.membership.nodes.values().map(|node| node.name.clone()).min();
+        self.enter(Entering { step: Step::Capture, genesis, founder, raft: None });
+    }
+
+    fn judge_genesis(&self, link: LinkId, genesis: &Genesis) -> Result<(), String> {
+        let said = self.links.peer(link).and_then(|peer| peer.hello.instance);
+        if genesis.cluster != self.identity.cluster || Some(genesis.instance) != said {
+            return Err("it is of another cluster or instance than its sender".to_owned());
+        }
+        if genesis.position != GENESIS {
+            return Err(format!("it stands for {}, not for {GENESIS}", genesis.position));
+        }
+        self.judge_format(genesis.machine_version, &genesis.codec)
+    }
+
+    /// Whether this node's machine can read a state of this version and encoding.
+    fn judge_format(&self, version: u32, codec: &str) -> Result<(), String> {
+        let known = &self.settings.machine;
+        if codec != known.codec {
+            let known = &known.codec;
+            return Err(format!("its state is encoded as `{codec}`, this node reads `{known}`"));
+        }
+        if version > known.version {
+            let known = known.version;
+            return Err(format!(
+                "its state has version {version}, this node's machine knows up to {known}: \
+                 upgrade this node"
+            ));
+        }
+        Ok(())
+    }
+
+    fn enter(&mut self, entering: Entering) {
+        self.phase = Phase::Entering(Box::new(entering));
+        self.jobs.push_back(Job::Capture);
+    }
+
+    /// The way to membership, if it is at this step.
+    fn entering(&mut self, step: Step) -> Option<&mut Entering> {
+        match &mut self.phase {
+            Phase::Entering(entering) if entering.step == step => Some(entering),
+            _ => None,
+        }
+    }
+
+    /// Takes the next step, which `job` does.
+    fn next_step(&mut self, step: Step, job: impl FnOnce(&Entering, &Identity) -> Job) {
+        if let Phase::Entering(entering) = &mut self.phase {
+            entering.step = step;
+            self.jobs.push_back(job(entering, &self.identity));
+        }
+    }
+
+    pub(super) fn captured(&mut self, result: Result<Bytes, String>) {
+        let (me, limit) = (self.identity.name.clone(), self.settings.genesis_bytes);
+        let Some(entering) = self.entering(Step::Capture) else { return };
+        let genesis = &mut entering.genesis;
+        if entering.founder.as_ref() == Some(&me) {
+            match result {
+                Ok(content) if content.len() > limit => {
+                    let size = content.len();
+                    return self.fail(ReplicaError::GenesisTooLarge { size, limit });
+                }
+                Ok(content) => genesis.content = content,
+                Err(reason) => {
+                    return self.fail(ReplicaError::MachineState { action: "give", reason });
+                }
+            }
+        } else if result.is_ok_and(|own| own != genesis.content) {
+            let instance = InstanceId(genesis.instance);
+            self.tell(Event::MachineReplaced { instance });
+        }
+        self.next_step(Step::Save, |entering, _| {
+            let genesis = &entering.genesis;
+            let meta = Box::new(meta_of(genesis));
+            Job::SaveSnapshot { meta, content: genesis.content.clone() }
+        });
+    }
+
+    pub(super) fn snapshot_saved(&mut self, result: Result<(), String>) {
+        if self.entering(Step::Save).is_none() {
+            return;
+        }
+        if let Err(reason) = result {
+            return self.fail(ReplicaError::Store { reason });
+        }
+        self.next_step(Step::Begin, |_, _| {
+            Job::Write(Write {
+                id: FIRST_WRITE,
+                hard_state: FIRST_STATE,
+                begin_after: Some(GENESIS),
+                ..Write::default()
+            })
+        });
+    }
+
+    /// The log begins, durably. Whether it was this write.
+    pub(super) fn log_begun(&mut self) -> bool {
+        if self.entering(Step::Begin).is_none() {
+            return false;
+        }
+        self.next_step(Step::Identify, |entering, identity| {
+            Job::Identify(Box::new(Identity {
+                standing: Standing::Member,
+                instance: Some(InstanceId(entering.genesis.instance)),
+                ..identity.clone()
+            }))
+        });
+        true
+    }
+
+    pub(super) fn identified(&mut self, result: Result<(), String>) {
+        let Some(entering) = self.entering(Step::Identify) else { return };
+        let instance = InstanceId(entering.genesis.instance);
+        if let Err(reason) = result {
+            return self.fail(ReplicaError::Store { reason });
+        }
+        self.identity.standing = Standing::Member;
+        self.identity.instance = Some(instance);
+        self.say_hello_to_all();
+        self.next_step(Step::Restore, restore);
+    }
+
+    pub(super) fn restored(&mut self, result: Result<(), String>) {
+        if self.entering(Step::Restore).is_none() {
+            return;
+        }
+        if let Err(reason) = result {
+            return self.fail(ReplicaError::MachineState { action: "take", reason });
+        }
+        let Phase::Entering(entering) = std::mem::replace(&mut self.phase, Phase::Fresh) else {
+            return;
+        };
+        let Entering { genesis, founder, raft, .. } = *entering;
+        let is_new = raft.is_none();
+        let raft = raft.map_or_else(|| self.first_core(&genesis.membership), Ok);
+        match raft {
+            Ok(raft) => self.begin(raft, genesis, is_new.then_some(founder)),
+            Err(error) => self.fail(error.into()),
+        }
+    }
+
+    /// A core that begins with the genesis.
+    fn first_core(&self, membership: &Membership) -> Result<Raft, StartError> {
+        let recovered = core::Recovered {
+            hard_state: FIRST_STATE,
+            base: GENESIS,
+            last: GENESIS,
+            membership: membership.clone(),
+            applied: GENESIS.index,
+            ..core::Recovered::default()
+        };
+        self.core(recovered)
+    }
+
+    fn core(&self, recovered: core::Recovered) -> Result<Raft, StartError> {
+        let mut config = self.settings.core.clone();
+        config.id = self.identity.node;
+        // What is drawn must differ between the runs of one node too.
+        config.seed = config.seed.wrapping_add(self.identity.boot.wrapping_mul(0x9e37_79b9));
+        Ok(Raft::new(self.now, config, recovered)?)
+    }
+
+    /// Is a member from now on.
+    fn begin(&mut self, raft: Raft, genesis: Genesis, formed: Option<Option<String>>) {
+        if let Some(founder) = formed {
+            let names = genesis.membership.nodes.values().map(|node| node.name.clone());
+            self.tell(Event::Formed {
+                instance: InstanceId(genesis.instance),
+                founder,
+                members: names.collect(),
+            });
+        }
+        if let Some(waits) = self.forming.note(self.now, Vec::new()) {
+            self.tell(Event::Waiting(waits));
+        }
+        self.phase = Phase::Member(Box::new(Member::new(raft, genesis, self.now)));
+        self.dial_members();
+        let fresh = self.links.peers().filter(|(_, peer)| self.is_member(peer.node));
+        for link in fresh.map(|(link, _)| link).collect::<Vec<_>>() {
+            self.send_genesis(link);
+        }
+        self.release_held();
+    }
+
+    /// Comes back to the cluster with what the store holds.
+    pub(super) fn return_to_cluster(
+        &mut self,
+        log: Recovered,
+        snapshot: Option<(SnapshotMeta, Bytes)>,
+        machine: Opened,
+    ) -> Result<(), StartError> {
+        let name = self.identity.name.clone();
+        let (meta, content) = snapshot.ok_or(StartError::NoSnapshot { name })?;
+        if meta.position != log.base {
+            return Err(StartError::Gap { log: log.base, snapshot: meta.position });
+        }
+        self.judge_format(meta.machine_version, &meta.codec)
+            .map_err(|reason| StartError::Format { reason })?;
+        let store = self.identity.instance.unwrap_or(meta.instance);
+        let base = meta.position.index;
+        let applied = match machine {
+            Opened::Empty => None,
+            Opened::At { mark, .. } if mark.instance != store => {
+                return Err(StartError::OtherInstance { machine: mark.instance, store });
+            }
+            Opened::At { mark, stored } => Some(mark.position.index.max(stored)),
+        };
+        let applied = applied.filter(|index| *index >= base);
+        let raft = self.core(core::Recovered {
+            hard_state: log.hard_state,
+            base: log.base,
+            last: log.last,
+            terms: log.terms,
+            membership: meta.membership.clone(),
+            memberships: log.memberships,
+            last_time: log.last_time,
+            applied: applied.unwrap_or(base),
+        })?;
+        self.identity.instance = Some(store);
+        let genesis = genesis_of(&self.identity.cluster, meta, content);
+        if applied.is_some() {
+            self.begin(raft, genesis, None);
+        } else {
+            let raft = Some(raft);
+            let entering = Entering { step: Step::Restore, genesis, founder: None, raft };
+            self.phase = Phase::Entering(Box::new(entering));
+            self.next_step(Step::Restore, restore);
+        }
+        Ok(())
+    }
+
+    /// Sends the genesis to a member that does not know it yet, unless it was just sent.
+    pub(super) fn send_genesis(&mut self, link: LinkId) {
+        let Phase::Member(member) = &self.phase else { return };
+        let genesis = member.genesis.clone();
+        let again = GENESIS_AGAIN * self.settings.core.max_election_timeout;
+        let now = self.now;
+        let Some(found) = self.links.get_mut(link) else { return };
+        if found.genesis_at.is_some_and(|at| now < at.after(again)) {
+            return;
+        }
+        found.genesis_at = Some(now);
+        let Some(peer) = &found.peer else { return };
+        let (node, name) = (peer.node, peer.hello.name.clone());
+        if genesis.position == GENESIS {
+            self.send(link, Body::Genesis(Box::new(genesis)));
+        } else {
+            self.tell(Event::GenesisGone { name, node });
+        }
+    }
+
+    /// Whether this node founded its cluster without asking anybody.
+    pub(super) fn founded_alone(&self) -> bool {
+        let genesis = match &self.phase {
+            Phase::Fresh => return false,
+            Phase::Entering(entering) => &entering.genesis,
+            Phase::Member(member) => &member.genesis,
+        };
+        genesis.position == GENESIS && genesis.membership.members().eq([self.identity.node])
+    }
+
+    pub(super) fn fail_of_second_instance(&mut self, theirs: InstanceId, peer: String) {
+        let name = self.identity.name.clone();
+        let ours = self.identity.instance.unwrap_or_default();
+        self.fail(ReplicaError::SecondInstance { name, ours, theirs, peer });
+    }
+}
+
+/// Term and vote with which every member begins.
+const FIRST_STATE: HardState = HardState { term: Term(1), vote: None };
+
+fn restore(entering: &Entering, identity: &Identity) -> Job {
+    let Genesis { instance, position, membership, content, .. } = &entering.genesis;
+    let mark = Mark::new(InstanceId(*instance), identity.node, *position, membership.clone());
+    Job::Restore { content: content.clone(), mark: Box::new(mark) }
+}
+
+fn meta_of(genesis: &Genesis) -> SnapshotMeta {
+    SnapshotMeta {
+        instance: InstanceId(genesis.instance),
+        position: genesis.position,
+        membership: genesis.membership.clone(),
+        machine_version: genesis.machine_version,
+        codec: genesis.codec.clone(),
+    }
+}
+
+fn genesis_of(cluster: &str, meta: SnapshotMeta, content: Bytes) -> Genesis {
+    Genesis {
+        cluster: cluster.to_owned(),
+        instance: meta.instance.0,
+        position: meta.position,
+        membership: meta.membership,
+        machine_version: meta.machine_version,
+        codec: meta.codec,
+        content,
+    }
+}

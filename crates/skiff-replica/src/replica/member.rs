@@ -1,0 +1,204 @@
+//! The core of a member, and what becomes of all it puts out.
+
+use skiff_core::{
+    self as core, Fault, Index, Instant, LogTime, NodeId, Output, Raft, Reject, StateName, Token,
+    WriteId,
+};
+use skiff_transport::{Body, Genesis};
+
+use super::{Phase, Replica};
+use crate::{
+    calls::Stage,
+    error::{EntryPosition, Leader, Outcome, Refused, ReplicaError},
+    event::Event,
+    job::Job,
+};
+
+/// What a member has that others have not.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) raft: Raft,
+    /// The state its log begins with.
+    pub(crate) genesis: Genesis,
+    /// The machine has applied everything up to here.
+    pub(crate) applied: Index,
+    clock: Clock,
+}
+
+/// The log's time, as a leader tells it: that of the last entry when it was elected, plus the time
+/// since. Without a leader it stands still.
+#[derive(Debug)]
+struct Clock {
+    /// The latest time seen in the log.
+    latest: LogTime,
+    begun: LogTime,
+    begun_at: Instant,
+}
+
+impl Member {
+    pub(crate) fn new(raft: Raft, genesis: Genesis, now: Instant) -> Self {
+        let applied = raft.status().applied;
+        let clock = Clock { latest: LogTime::ZERO, begun: LogTime::ZERO, begun_at: now };
+        Self { raft, genesis, applied, clock }
+    }
+
+    pub(crate) const fn log_time(&self, now: Instant) -> LogTime {
+        LogTime(self.clock.begun.0.saturating_add(now.since(self.clock.begun_at)))
+    }
+}
+
+impl Replica {
+    /// Steps the core, if there is one.
+    pub(super) fn step_core(&mut self, input: core::Input) {
+        if let Phase::Member(member) = &mut self.phase {
+            member.raft.step(self.now, input);
+        }
+    }
+
+    /// What the core wants done. Returns the job if it is a single one.
+    pub(super) fn output(&mut self, output: Output) -> Option<Job> {
+        match output {
+            Output::Persist(write) => Some(Job::Write(write)),
+            Output::Load { load, from, to, bytes_max } => {
+                Some(Job::Load { load, from, to, bytes_max })
+            }
+            Output::Apply(apply) => {
+                for (index, token) in &apply.tokens {
+                    self.calls.commit(*index, *token);
+                }
+                if let (Phase::Member(member), Some(last)) = (&mut self.phase, apply.entries.last())
+                {
+                    member.clock.latest = member.clock.latest.max(last.time);
+                }
+                Some(Job::Apply(apply))
+            }
+            Output::ReadReady { token, index } => self.read_ready(token, index),
+            Output::Send { to, term, message } => {
+                let link = self.links.path(to)?;
+                let envelope = self.envelope(to, Body::Raft { term, message });
+                Some(Job::Send { link, envelope })
+            }
+            Output::Rejected { token, reason } => {
+                self.rejected(token, reason);
+                None
+            }
+            Output::Event(event) => {
+                self.core_event(event);
+                None
+            }
+            Output::Stop(fatal) => {
+                let error = match fatal {
+                    core::Fatal::StoreFailed => ReplicaError::Store { reason: self.store_words() },
+                    core::Fatal::MachineFailed { index } => {
+                        let reason = self.machine_said.take().unwrap_or_default();
+                        ReplicaError::Machine { index, reason }
+                    }
+                    fatal => ReplicaError::Core(fatal),
+                };
+                self.fail(error);
+                None
+            }
+        }
+    }
+
+    fn core_event(&mut self, event: core::Event) {
+        let event = match event {
+            core::Event::State(state) => {
+                self.state_changed(state);
+                Event::State(state.into())
+            }
+            core::Event::ElectionTimeout => Event::ElectionTimeout,
+            core::Event::Leader { leader, term } => {
+                self.release_held();
+                let leader = leader.and_then(|leader| self.leader_named(leader));
+                Event::LeaderChanged { leader, term }
+            }
+            core::Event::Reverted { node, matched, last } => {
+                Event::Reverted { node, matched, last }
+            }
+            core::Event::NeedsSnapshot { node, next } => Event::NeedsSnapshot { node, next },
+            core::Event::SlowDisk { write } => Event::SlowDisk { write },
+            core::Event::WriteRefused { write } => {
+                let reason = self.store_said.clone().unwrap_or_default();
+                Event::WriteRefused { write, reason }
+            }
+            core::Event::LoadFailed { from } => Event::LoadFailed { from },
+            event => Event::Remark(format!("{event:?}")),
+        };
+        self.tell(event);
+    }
+
+    fn state_changed(&mut self, state: StateName) {
+        let now = self.now;
+        if let Phase::Member(member) = &mut self.phase
+            && state == StateName::Leader
+        {
+            member.clock.begun = member.clock.latest;
+            member.clock.begun_at = now;
+        }
+    }
+
+    pub(super) fn persisted(&mut self, write: WriteId) {
+        if !self.log_begun() {
+            self.step_core(core::Input::Persisted { write });
+        }
+    }
+
+    pub(super) fn write_failed(&mut self, write: WriteId, recoverable: bool, reason: String) {
+        if matches!(self.phase, Phase::Entering(_)) {
+            return self.fail(ReplicaError::Store { reason });
+        }
+        self.store_said = Some(reason);
+        let fault = if recoverable { Fault::WriteRefused { write } } else { Fault::StoreFailed };
+        self.step_core(core::Input::Fault(fault));
+    }
+
+    pub(super) fn applied(&mut self, index: Index) {
+        if let Phase::Member(member) = &mut self.phase {
+            member.applied = member.applied.max(index);
+        }
+        self.step_core(core::Input::Applied { index });
+        self.calls.applied(index);
+    }
+
+    pub(super) fn machine_failed(&mut self, index: Index, reason: String) {
+        self.machine_said = Some(reason);
+        self.step_core(core::Input::Fault(Fault::MachineFailed { index }));
+    }
+
+    /// The core gives no result for a request.
+    fn rejected(&mut self, token: Token, reason: Reject) {
+        let position = |position| self.entry_position(position);
+        let refused = match reason {
+            Reject::NotLeader { leader } => {
+                if let Some(Stage::Reading(_)) = self.calls.stage(token)
+                    && self.may_wait_for_leader(token)
+                {
+                    return self.hold_read(token);
+                }
+                Refused::NotLeader { leader: leader.and_then(|id| self.leader_named(id)) }
+            }
+            Reject::Busy { bytes } => Refused::Busy { bytes },
+            Reject::TooLarge { size, limit } => Refused::TooLarge { size, limit },
+            Reject::LeadershipLost { position: at, leader } => Refused::LeadershipLost {
+                position: position(at),
+                leader: leader.and_then(|id| self.leader_named(id)),
+            },
+            Reject::Stopped { position: at } => Refused::Stopped {
+                outcome: if at.is_some() { Outcome::Unknown } else { Outcome::NotApplied },
+                position: at.map(position),
+            },
+            reason => Refused::Unsupported { what: reason.to_string() },
+        };
+        self.refuse(token, refused);
+    }
+
+    pub(super) fn entry_position(&self, position: core::Position) -> EntryPosition {
+        EntryPosition::new(self.identity.instance.unwrap_or_default(), position)
+    }
+
+    pub(super) fn leader_named(&self, id: NodeId) -> Option<Leader> {
+        let node = self.raft()?.membership().nodes.get(&id)?;
+        Some(Leader { name: node.name.clone(), address: node.address.clone() })
+    }
+}
