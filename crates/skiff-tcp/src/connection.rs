@@ -108,6 +108,9 @@ impl Receiver for Open {
 
 impl Connection for TcpConnection {
     fn send(&self, envelope: Envelope) -> Result<(), NotSent> {
+        if self.0.stop.is_cancelled() {
+            return Err(NotSent::Down);
+        }
         let link = self.0.link().clone().ok_or(NotSent::Down)?;
         let sent = link.send(&envelope, &self.0.shared.settings);
         if sent == Err(NotSent::TooLarge) && self.0.shared.complaints.may(&self.0.peer) {

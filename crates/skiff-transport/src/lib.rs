@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod call;
+pub mod conformance;
 mod envelope;
 mod memory;
 mod transport;

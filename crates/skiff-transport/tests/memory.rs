@@ -4,8 +4,19 @@ use std::sync::{Arc, mpsc};
 
 use skiff_core::{Message, NodeId, Term};
 use skiff_transport::{
-    Accepted, Body, Connection, Envelope, Inbox, Local, MemoryNetwork, NotSent, Signal, Transport,
+    Accepted, Body, Connection, Envelope, Inbox, Local, MemoryNetwork, Signal, Transport,
+    conformance::Medium, transport_conformance,
 };
+
+struct InMemory(MemoryNetwork);
+
+impl Medium for InMemory {
+    fn transport(&self) -> Arc<dyn Transport> {
+        Arc::new(self.0.transport())
+    }
+}
+
+transport_conformance!(InMemory(MemoryNetwork::with_limit(1000)));
 
 fn envelope(boot: u64) -> Envelope {
     let body = Body::Raft { term: Term(1), message: Message::TimeoutNow };
