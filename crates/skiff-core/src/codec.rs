@@ -3,7 +3,7 @@
 //! A membership is three lists of ids and one of nodes, each preceded by its length. All numbers
 //! are little-endian. A length is checked against the bytes that are left before it is believed.
 
-use alloc::{collections::BTreeSet, string::String, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeSet, string::String, vec::Vec};
 
 use bytes::{Buf, BufMut, Bytes};
 use thiserror::Error;
@@ -59,7 +59,7 @@ impl Payload {
             NOOP if body.is_empty() => Ok(Self::Noop),
             NOOP => Err(Malformed { what: "empty entry" }),
             COMMAND => Ok(Self::Command(body)),
-            MEMBERSHIP => Ok(Self::Membership(Membership::decode(&body)?)),
+            MEMBERSHIP => Ok(Self::Membership(Box::new(Membership::decode(&body)?))),
             kind => Ok(Self::Unknown { kind, body }),
         }
     }

@@ -1,5 +1,7 @@
 //! What the log is made of.
 
+use alloc::boxed::Box;
+
 use bytes::Bytes;
 
 use crate::{
@@ -29,7 +31,7 @@ pub enum Payload {
     /// A command for the state machine, opaque here.
     Command(Bytes),
     /// The members from here on (dissertation 4.1: used as soon as it is in the log).
-    Membership(Membership),
+    Membership(Box<Membership>),
     /// An entry of a kind that this version does not know. It is stored and replicated as it came,
     /// and the node stops before applying it: skipping it would let replicas drift apart.
     Unknown {

@@ -85,7 +85,7 @@ impl Local {
         if let Payload::Membership(membership) = &entry.payload
             && !self.config.options.fixed_membership
         {
-            self.members.append(entry.index, membership.clone());
+            self.members.append(entry.index, Membership::clone(membership));
         }
         self.log.append(entry);
     }

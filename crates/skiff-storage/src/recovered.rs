@@ -54,7 +54,7 @@ impl Recovered {
             self.terms.push((entry.index, entry.term));
         }
         if let Payload::Membership(membership) = &entry.payload {
-            self.memberships.push((entry.index, membership.clone()));
+            self.memberships.push((entry.index, Membership::clone(membership)));
         }
         self.last = entry.position();
         self.last_time = entry.time;

@@ -41,7 +41,7 @@ impl Store {
                 terms.push((entry.index, entry.term));
             }
             if let Payload::Membership(membership) = &entry.payload {
-                memberships.push((entry.index, membership.clone()));
+                memberships.push((entry.index, Membership::clone(membership)));
             }
         }
         Recovered {

@@ -21,7 +21,7 @@ pub fn entries_come_back_as_they_were_written(place: &dyn Persistence) {
         entry(1, 1, Payload::Noop),
         entry(1, 2, Payload::Command(Bytes::from_static(b"small"))),
         entry(1, 3, Payload::Command(Bytes::new())),
-        entry(2, 4, Payload::Membership(members(&[1, 2, u128::MAX]))),
+        entry(2, 4, Payload::Membership(Box::new(members(&[1, 2, u128::MAX])))),
         entry(2, 5, Payload::Command(Bytes::from(large))),
         entry(7, 6, Payload::Unknown { kind: 4_711, body: Bytes::from_static(b"future") }),
         Entry { time: LogTime(u64::MAX), ..entry(7, 7, Payload::Noop) },
@@ -254,9 +254,9 @@ pub fn a_write_that_leaves_a_gap_is_refused(place: &dyn Persistence) {
 pub fn term_history_and_memberships_are_recovered(place: &dyn Persistence) {
     let (mut store, _) = open(place);
     let mut entries = commands(3, 6, 10);
-    entries.push(entry(3, 10, Payload::Membership(members(&[1]))));
+    entries.push(entry(3, 10, Payload::Membership(Box::new(members(&[1])))));
     entries.extend(commands(4, 11, 12));
-    entries.push(entry(9, 12, Payload::Membership(members(&[1, 2]))));
+    entries.push(entry(9, 12, Payload::Membership(Box::new(members(&[1, 2])))));
     put(&mut store, Write { entries, ..begin_after(3, 5) });
     drop(store);
     let (_, recovered) = open(place);
@@ -272,8 +272,8 @@ pub fn term_history_and_memberships_are_recovered(place: &dyn Persistence) {
 pub fn truncation_rolls_back_terms_and_memberships(place: &dyn Persistence) {
     let (mut store, _) = open(place);
     let mut entries = commands(1, 1, 3);
-    entries.push(entry(1, 3, Payload::Membership(members(&[1]))));
-    entries.push(entry(2, 4, Payload::Membership(members(&[1, 2]))));
+    entries.push(entry(1, 3, Payload::Membership(Box::new(members(&[1])))));
+    entries.push(entry(2, 4, Payload::Membership(Box::new(members(&[1, 2])))));
     entries.extend(commands(2, 5, 8));
     put(&mut store, append(entries));
     let hard_state = HardState { term: Term(5), vote: None };

@@ -98,7 +98,7 @@ fn any_payload() -> BoxedStrategy<Payload> {
     prop_oneof![
         1 => Just(Payload::Noop),
         4 => content().prop_map(Payload::Command),
-        1 => any_membership().prop_map(Payload::Membership),
+        1 => any_membership().prop_map(|one| Payload::Membership(Box::new(one))),
         1 => (3..=u32::MAX, content()).prop_map(|(kind, body)| Payload::Unknown { kind, body }),
     ]
     .boxed()
