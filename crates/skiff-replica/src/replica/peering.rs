@@ -135,6 +135,9 @@ impl Replica {
             Body::Raft { term, message } if is_member && is_ours => {
                 self.step_core(core::Input::Message { from, term, message });
             }
+            Body::Genesis(genesis) if is_member && !is_ours && self.founded_alone() => {
+                self.hear_last_word(link, Body::Genesis(genesis));
+            }
             Body::Genesis(genesis) if is_member => self.take_genesis(link, *genesis),
             Body::Request(request) => self.request(link, *request),
             Body::Answer(answer) => self.answered(link, *answer),
@@ -157,11 +160,12 @@ impl Replica {
                 self.close_older_runs(&peer);
                 self.let_in(link, peer);
             }
+            // The end that dialled knows the address, so it is that which closes.
             Verdict::Myself => {
                 if let Some(dial) = self.links.dial_of(link) {
                     dial.own = true;
+                    self.close(link, false);
                 }
-                self.close(link, false);
             }
             Verdict::Refused(reason @ Refusal::OtherInstance { .. }) => {
                 self.show_instance(link, peer, reason);
@@ -227,6 +231,7 @@ impl Replica {
             dial.refused = Some(reason.to_string());
         }
         if let Some(found) = self.links.get_mut(link) {
+            found.up = true;
             found.peer = Some(peer);
             found.close_at = Some(self.now.after(self.settings.core.max_election_timeout));
         }

@@ -1,0 +1,273 @@
+//! One node of a world: its settings, its store, and the jobs that concern nobody else.
+
+use std::collections::BTreeSet;
+
+use skiff_core::{Config, LoadError, NodeId};
+use skiff_replica::{
+    Applier, Apply, Encoded, Event, Input, Instant, Job, LinkId, Refused, Replica, ReplicaError,
+    Settings, Snapshots, Start, Token, is_remote,
+};
+use skiff_storage::{
+    Done as WriteDone, MemoryPersistence, Opening, Persistence, Store, StoreError, Written,
+};
+
+use super::{MS, machine::Counter};
+
+/// How a node is set up.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Spec {
+    pub(crate) peers: Vec<String>,
+    pub(crate) closed: bool,
+    pub(crate) bootstrap: bool,
+    pub(crate) forward: bool,
+    pub(crate) lone: bool,
+    pub(crate) cluster: Option<String>,
+    /// Another name than the one the world knows it by.
+    pub(crate) name: Option<String>,
+    pub(crate) crash: Option<Crash>,
+    /// The machine's first state.
+    pub(crate) history: Vec<i64>,
+    pub(crate) fails_at: Option<i64>,
+    /// How long a write takes.
+    pub(crate) disk: u64,
+    /// How long the machine takes for a batch.
+    pub(crate) machine: u64,
+    pub(crate) command_bytes: Option<usize>,
+    pub(crate) waiting_bytes: Option<usize>,
+}
+
+/// When a node is to crash.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Crash {
+    /// So many jobs are done before.
+    pub(crate) jobs: usize,
+    /// Whether the one after is done too.
+    pub(crate) done: bool,
+}
+
+impl Spec {
+    /// A closed list of the nodes of these names.
+    pub(crate) fn peers(names: &[&str]) -> Self {
+        let peers = names.iter().map(|name| format!("{name}:1")).collect();
+        Self { peers, closed: true, ..Self::default() }
+    }
+
+    pub(crate) fn forwarding(mut self) -> Self {
+        self.forward = true;
+        self
+    }
+
+    pub(crate) fn joins(&self) -> Vec<Input> {
+        self.peers.iter().map(|address| Input::Join { address: address.clone() }).collect()
+    }
+}
+
+pub(crate) struct Node {
+    name: String,
+    pub(crate) spec: Spec,
+    persistence: MemoryPersistence,
+    /// How often the directory was emptied.
+    wiped: u128,
+    /// Counts the runs, so that what was meant for an earlier one is not taken by a later.
+    pub(crate) run: u64,
+    pub(crate) running: Option<Running>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) stopped: Option<Result<(), ReplicaError>>,
+    pub(crate) closed: BTreeSet<LinkId>,
+}
+
+pub(crate) struct Running {
+    pub(crate) replica: Replica,
+    store: Store,
+    pub(crate) applier: Applier<Counter>,
+    pub(crate) tokens: u64,
+    accepted: u64,
+    woken_at: Option<Instant>,
+}
+
+/// What comes of a job.
+pub(crate) enum Done {
+    Input(Input),
+    Answer(Token, i64),
+}
+
+impl Node {
+    pub(crate) fn new(name: &str, spec: Spec) -> Self {
+        Self {
+            name: name.to_owned(),
+            spec,
+            persistence: MemoryPersistence::new(),
+            wiped: 0,
+            run: 0,
+            running: None,
+            events: Vec::new(),
+            stopped: None,
+            closed: BTreeSet::new(),
+        }
+    }
+
+    /// A number that differs between the nodes, and between the directories of one.
+    fn number(&self) -> u128 {
+        let name: u128 = self.name.bytes().fold(7, |sum, byte| sum * 31 + u128::from(byte));
+        name + (self.wiped << 64)
+    }
+
+    pub(crate) fn start(&mut self, now: Instant) -> Result<(), ReplicaError> {
+        let name = self.spec.name.clone().unwrap_or_else(|| self.name.clone());
+        let opening = Opening {
+            cluster: self.spec.cluster.clone().unwrap_or_else(|| "orders".to_owned()),
+            name: Some(name),
+            fresh_name: String::new(),
+            fresh_node: NodeId(self.number()),
+        };
+        let mut store = self.persistence.open(&opening).expect("the store opens");
+        let fails_at = self.spec.fails_at;
+        let history = self.spec.history.clone();
+        let machine = Counter { value: history.iter().sum(), history, fails_at };
+        let start = Start {
+            identity: store.identity.clone(),
+            log: store.log.load().expect("the log loads"),
+            snapshot: store.snapshots.newest().expect("the snapshot loads"),
+            machine: machine.opened_at(),
+        };
+        self.run += 1;
+        let replica = Replica::new(now, self.settings(), start)?;
+        self.closed.clear();
+        self.running = Some(Running {
+            replica,
+            store,
+            applier: Applier::new(machine),
+            tokens: 0,
+            accepted: 0,
+            woken_at: None,
+        });
+        Ok(())
+    }
+
+    fn settings(&self) -> Settings {
+        let mut config = Config::new(NodeId::default());
+        config.seed = u64::try_from(self.number() % 1000).expect("a small number");
+        if let Some(bytes) = self.spec.command_bytes {
+            config.command_bytes = bytes;
+        }
+        let instance = (self.number() << 8) + u128::from(self.run);
+        let mut settings = Settings::new::<Counter>(config, self.run, instance);
+        settings.address = format!("{}:1", self.name);
+        settings.forward = self.spec.forward;
+        settings.lone = self.spec.lone;
+        if let Some(bytes) = self.spec.waiting_bytes {
+            settings.waiting_bytes = bytes;
+        }
+        settings
+    }
+
+    pub(crate) fn crash(&mut self) {
+        self.running = None;
+        self.run += 1;
+    }
+
+    pub(crate) fn wipe(&mut self) {
+        self.persistence = MemoryPersistence::new();
+        self.wiped += 1;
+    }
+
+    pub(crate) fn accept(&mut self) -> LinkId {
+        let running = self.running.as_mut().expect("the node runs");
+        running.accepted += 1;
+        LinkId::Accepted(running.accepted)
+    }
+
+    /// When to wake it next, if that is not known already.
+    pub(crate) fn wake_at(&mut self) -> Option<Instant> {
+        let running = self.running.as_mut()?;
+        let deadline = running.replica.deadline()?;
+        let earlier = running.woken_at.is_none_or(|at| deadline < at);
+        if earlier {
+            running.woken_at = Some(deadline);
+        }
+        earlier.then_some(deadline)
+    }
+
+    /// Whether its time has come.
+    pub(crate) fn due(&mut self, now: Instant) -> bool {
+        let Some(running) = &mut self.running else { return false };
+        if running.woken_at.is_some_and(|at| at <= now) {
+            running.woken_at = None;
+        }
+        true
+    }
+
+    /// Does a job of the disk or the machine, and tells what comes of it and after how long.
+    pub(crate) fn work(&mut self, job: Job) -> Vec<(u64, Done)> {
+        let (disk, machine) = (self.spec.disk.max(MS / 10), self.spec.machine.max(MS / 100));
+        let running = self.running.as_mut().expect("the node runs");
+        let Store { log, snapshots, .. } = &mut running.store;
+        let words = |result: Result<(), StoreError>| result.map_err(|error| error.to_string());
+        let (after, input) = match job {
+            Job::Write(write) => {
+                let id = write.id;
+                let written = log.write(write, WriteDone::new(|_| unreachable!("memory is done")));
+                assert_eq!(written.expect("memory does not fail"), Written::Done);
+                (disk, Input::Persisted { write: id })
+            }
+            Job::SaveSnapshot { meta, content } => {
+                let result = words(snapshots.save(&meta, &content));
+                (disk, Input::SnapshotSaved { result })
+            }
+            Job::Identify(identity) => {
+                (disk, Input::Identified { result: words(log.identify(&identity)) })
+            }
+            Job::Load { load, from, to, bytes_max } => {
+                let read = log.reader().read(from, to, bytes_max);
+                (disk, Input::Loaded { load, result: read.map_err(|_| LoadError::Failed) })
+            }
+            Job::Capture => {
+                let result = running.applier.capture().map_err(|error| error.reason);
+                (machine, Input::Captured { result })
+            }
+            Job::Restore { content, mark } => {
+                let result = running.applier.restore(&content, *mark);
+                (machine, Input::Restored { result: result.map_err(|error| error.reason) })
+            }
+            Job::Query { token, query } => {
+                (machine, Input::Responded { token, result: running.applier.query(&query) })
+            }
+            Job::Describe { token } => {
+                let result = Ok(running.replica.status().name.into());
+                (machine, Input::Responded { token, result })
+            }
+            Job::Apply(apply) => return running.apply(&apply, machine),
+            other => unreachable!("{other:?} concerns others"),
+        };
+        vec![(after, Done::Input(input))]
+    }
+}
+
+impl Running {
+    fn apply(&mut self, apply: &Apply, after: u64) -> Vec<(u64, Done)> {
+        let mut responses = Vec::new();
+        let index = match self.applier.apply(apply, &mut responses) {
+            Ok(index) => index,
+            Err(error) => {
+                let input = Input::MachineFailed { index: error.index, reason: error.reason };
+                return vec![(after, Done::Input(input))];
+            }
+        };
+        let mut done: Vec<(u64, Done)> = Vec::new();
+        for (token, response) in responses {
+            done.push((
+                after,
+                if is_remote(token) {
+                    let result = response.encode();
+                    let result =
+                        result.map_err(|error| Refused::Undecodable { reason: error.reason });
+                    Done::Input(Input::Responded { token, result })
+                } else {
+                    Done::Answer(token, response)
+                },
+            ));
+        }
+        done.push((after, Done::Input(Input::Applied { index })));
+        done
+    }
+}
