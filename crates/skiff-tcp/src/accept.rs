@@ -187,14 +187,14 @@ impl Acceptor {
         }
         let task = state.clone();
         self.shared.runtime.spawn(async move {
-            let stop = task.stop.clone();
             let inbox = tokio::select! {
-                () = stop.cancelled() => return,
-                inbox = inbox => inbox,
+                () = task.stop.cancelled() => None,
+                inbox = inbox => inbox.ok(),
             };
-            if let Ok(inbox) = inbox {
+            if let Some(inbox) = inbox {
                 task.carry(&link, &inbox).await;
             }
+            task.detach();
         });
         self.accepted.accept(Arc::new(TcpConnection(state)));
     }

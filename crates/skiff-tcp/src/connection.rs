@@ -61,11 +61,18 @@ impl State {
             () = self.stop.cancelled() => None,
             ended = link.run(&to, &self.shared.settings) => Some(ended),
         };
-        self.link().take();
-        link.shut();
+        self.detach();
         if let Some(ended) = ended {
             self.count(&ended);
             to.tell(Signal::Down(ended.to_string()));
+        }
+    }
+
+    /// Ends the link there is, if any, whoever still holds it.
+    pub(crate) fn detach(&self) {
+        let link = self.link().take();
+        if let Some(link) = link {
+            link.shut();
         }
     }
 
@@ -130,9 +137,7 @@ impl Connection for TcpConnection {
 
     fn close(&self) {
         self.0.stop.cancel();
-        if let Some(link) = self.0.link().take() {
-            link.shut();
-        }
+        self.0.detach();
     }
 }
 

@@ -45,11 +45,13 @@ pub(crate) async fn keep_dialling(state: Arc<State>, inbox: oneshot::Receiver<In
     let stop = state.stop.clone();
     tokio::select! {
         () = stop.cancelled() => {}
-        () = dial_until_dropped(state, inbox) => {}
+        () = dial_until_dropped(&state, inbox) => {}
     }
+    // It may have been stopped in the middle.
+    state.detach();
 }
 
-async fn dial_until_dropped(state: Arc<State>, inbox: oneshot::Receiver<Inbox>) {
+async fn dial_until_dropped(state: &Arc<State>, inbox: oneshot::Receiver<Inbox>) {
     let Ok(inbox) = inbox.await else { return };
     let mut backoff = Backoff::new(state.shared.settings.backoff);
     loop {
