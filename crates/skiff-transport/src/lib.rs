@@ -4,6 +4,7 @@ mod call;
 pub mod conformance;
 mod envelope;
 mod memory;
+mod pending;
 mod transport;
 pub mod wire;
 

@@ -99,7 +99,7 @@ impl MemoryNetwork {
         for (accepted, end) in told.accepted.drain(..) {
             accepted.accept(Arc::new(MemoryConnection { network: self.clone(), end }));
         }
-        told.ends.iter().for_each(|end| end.tell_waiting());
+        told.ends.iter().for_each(|end| end.tell());
     }
 }
 
