@@ -135,7 +135,7 @@ fn check_turns(signals: &[Signal]) {
 
 /// What is sent on one connection arrives in its order.
 pub fn arrives_in_order(medium: &dyn Medium) {
-    let Pair { a, b, a_to_b, .. } = pair(medium);
+    let Pair { a, b, a_to_b, b_to_a: _kept } = pair(medium);
     send_all(&a, &a_to_b, 0..2000);
     expect_all(&b, 0..2000);
 }
@@ -187,7 +187,7 @@ pub fn connects_before_the_other_side_opens(medium: &dyn Medium) {
 
 /// The end of the other side is told, and its return.
 pub fn goes_down_and_comes_up_again(medium: &dyn Medium) {
-    let Pair { a, b, a_to_b, .. } = pair(medium);
+    let Pair { a, b, a_to_b, b_to_a: _kept } = pair(medium);
     expect_some(&a, &a_to_b, &b);
     let address = b.address.clone();
     drop(b);
@@ -287,7 +287,7 @@ pub fn two_connections_are_independent(medium: &dyn Medium) {
 
 /// An envelope near the limit arrives as it was; one beyond it is refused as such.
 pub fn large_envelope_arrives(medium: &dyn Medium) {
-    let Pair { a, b, a_to_b, .. } = pair(medium);
+    let Pair { a, b, a_to_b, b_to_a: _kept } = pair(medium);
     let large = envelope(3, medium.large());
     a.send(&a_to_b, &large);
     let arrived = b.wait("a large envelope", |told| {

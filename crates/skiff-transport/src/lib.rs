@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod adapter;
 mod call;
 pub mod conformance;
 mod envelope;
@@ -8,6 +9,7 @@ mod pending;
 mod transport;
 pub mod wire;
 
+pub use adapter::{CallAdapter, CallTransport};
 pub use call::{Call, CallConnection, CallReply, Calls, Reply};
 pub use envelope::{
     Answer, Ask, Body, Consistency, Envelope, Genesis, Hello, Listed, Outcome, Refusal, Request,
