@@ -361,22 +361,14 @@ impl From<Refused> for ReadError {
 
 impl From<Refused> for wire::Refusal {
     fn from(refused: Refused) -> Self {
-        let size = match refused {
-            Refused::TooLarge { size, limit } => Some((size, limit)),
-            _ => None,
-        };
         let error = match refused {
             Refused::Other(refusal) => return *refusal,
             refused => CommandError::from(refused),
         };
-        let message = match (&error, size) {
-            // The numbers travel in the text; programs need the code only.
-            (_, Some((size, limit))) => {
-                format!("the command has {size} bytes, the limit is {limit}")
-            }
-            (CommandError::Unsupported { what }, _) => what.clone(),
-            (CommandError::Undecodable { reason, .. }, _) => reason.clone(),
-            (error, None) => error.to_string(),
+        let message = match &error {
+            CommandError::Unsupported { what } => what.clone(),
+            CommandError::Undecodable { reason, .. } => reason.clone(),
+            error => error.to_string(),
         };
         Self {
             code: error.code().to_owned(),
@@ -395,8 +387,13 @@ impl From<wire::Refusal> for Refused {
         let leader = leader_from(&refusal);
         let position = position_from(&refusal);
         let outcome = refusal.outcome;
+        let numbers = numbers_in(&refusal.message);
         match (refusal.code.as_str(), position) {
             (code::NOT_LEADER, _) => Self::NotLeader { leader },
+            (code::BUSY, _) if numbers.len() == 1 => Self::Busy { bytes: numbers[0] },
+            (code::TOO_LARGE, _) if numbers.len() == 2 => {
+                Self::TooLarge { size: numbers[0], limit: numbers[1] }
+            }
             (code::TIMEOUT, position) => Self::Timeout { outcome, position },
             (code::LEADERSHIP_LOST, Some(position)) => Self::LeadershipLost { position, leader },
             (code::DISCONNECTED, _) => Self::Disconnected,
@@ -406,6 +403,12 @@ impl From<wire::Refusal> for Refused {
             _ => Self::Other(Box::new(refusal)),
         }
     }
+}
+
+/// The sizes in a sentence: they travel in the text.
+fn numbers_in(text: &str) -> Vec<usize> {
+    let words = text.split(|c: char| !c.is_ascii_digit());
+    words.filter_map(|word| word.parse().ok()).collect()
 }
 
 fn leader_from(refusal: &wire::Refusal) -> Option<Leader> {

@@ -120,7 +120,7 @@ pub enum Job {
     },
     /// Tell whoever wants to know.
     Event(Event),
-    /// End. Nothing else is ever put out after it.
+    /// End. Nothing is put out after it but refusals of calls that come later.
     Stop(Result<(), ReplicaError>),
 }
 

@@ -3,7 +3,7 @@
 mod world;
 
 use skiff_replica::{Event, Input, InstanceId, Refusal, ReplicaError, Standing, State, Waiting};
-use world::{Answer, Crash, MS, SECOND, Spec, World, instances};
+use world::{Answer, MS, SECOND, Spec, World, instances, node::Crash};
 
 /// All nodes serve one cluster: a command given to its leader reaches all of them.
 fn serves(world: &mut World, names: &[&str]) {

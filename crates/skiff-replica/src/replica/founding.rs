@@ -8,8 +8,8 @@
 
 use bytes::Bytes;
 use skiff_core::{
-    self as core, HardState, Instant, Membership, Node, NodeId, Position, Raft, Term, Write,
-    WriteId,
+    self as core, HardState, Instant, LogTime, Membership, Node, NodeId, Position, Raft, Term,
+    Write, WriteId,
 };
 use skiff_storage::{Identity, InstanceId, Recovered, SnapshotMeta, Standing};
 use skiff_transport::{Body, Genesis, Hello};
@@ -38,6 +38,8 @@ pub(crate) struct Entering {
     founder: Option<String>,
     /// The core, if it is ready before the machine is.
     raft: Option<Raft>,
+    /// The time of the last entry in the log.
+    last_time: LogTime,
 }
 
 /// What is awaited.
@@ -130,6 +132,7 @@ impl Replica {
             },
             founder: Some(self.identity.name.clone()),
             raft: None,
+            last_time: LogTime::ZERO,
         });
     }
 
@@ -144,7 +147,8 @@ impl Replica {
             return self.tell_refused(&address, Refusal::Genesis { reason });
         }
         let founder = genesis.membership.nodes.values().map(|node| node.name.clone()).min();
-        self.enter(Entering { step: Step::Capture, genesis, founder, raft: None });
+        let (step, last_time) = (Step::Capture, LogTime::ZERO);
+        self.enter(Entering { step, genesis, founder, raft: None, last_time });
     }
 
     fn judge_genesis(&self, link: LinkId, genesis: &Genesis) -> Result<(), String> {
@@ -276,11 +280,11 @@ impl Replica {
         let Phase::Entering(entering) = std::mem::replace(&mut self.phase, Phase::Fresh) else {
             return;
         };
-        let Entering { genesis, founder, raft, .. } = *entering;
+        let Entering { genesis, founder, raft, last_time, .. } = *entering;
         let is_new = raft.is_none();
         let raft = raft.map_or_else(|| self.first_core(&genesis.membership), Ok);
         match raft {
-            Ok(raft) => self.begin(raft, genesis, is_new.then_some(founder)),
+            Ok(raft) => self.begin(raft, genesis, last_time, is_new.then_some(founder)),
             Err(error) => self.fail(error.into()),
         }
     }
@@ -307,7 +311,13 @@ impl Replica {
     }
 
     /// Is a member from now on.
-    fn begin(&mut self, raft: Raft, genesis: Genesis, formed: Option<Option<String>>) {
+    fn begin(
+        &mut self,
+        raft: Raft,
+        genesis: Genesis,
+        last_time: LogTime,
+        formed: Option<Option<String>>,
+    ) {
         if let Some(founder) = formed {
             let names = genesis.membership.nodes.values().map(|node| node.name.clone());
             self.tell(Event::Formed {
@@ -319,7 +329,7 @@ impl Replica {
         if let Some(waits) = self.forming.note(self.now, Vec::new()) {
             self.tell(Event::Waiting(waits));
         }
-        self.phase = Phase::Member(Box::new(Member::new(raft, genesis, self.now)));
+        self.phase = Phase::Member(Box::new(Member::new(raft, genesis, last_time, self.now)));
         self.dial_members();
         let fresh = self.links.peers().filter(|(_, peer)| self.is_member(peer.node));
         for link in fresh.map(|(link, _)| link).collect::<Vec<_>>() {
@@ -365,12 +375,13 @@ impl Replica {
         self.identity.instance = Some(store);
         let genesis = genesis_of(&self.identity.cluster, meta, content);
         if applied.is_some() {
-            self.begin(raft, genesis, None);
+            self.begin(raft, genesis, log.last_time, None);
         } else {
             let raft = Some(raft);
-            let entering = Entering { step: Step::Restore, genesis, founder: None, raft };
+            let (step, founder, last_time) = (Step::Restore, None, log.last_time);
+            let entering = Entering { step, genesis, founder, raft, last_time };
             self.phase = Phase::Entering(Box::new(entering));
-            self.next_step(Step::Restore, restore);
+            self.next_step(step, restore);
         }
         Ok(())
     }

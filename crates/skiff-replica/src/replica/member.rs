@@ -36,9 +36,9 @@ struct Clock {
 }
 
 impl Member {
-    pub(crate) fn new(raft: Raft, genesis: Genesis, now: Instant) -> Self {
+    pub(crate) fn new(raft: Raft, genesis: Genesis, last_time: LogTime, now: Instant) -> Self {
         let applied = raft.status().applied;
-        let clock = Clock { latest: LogTime::ZERO, begun: LogTime::ZERO, begun_at: now };
+        let clock = Clock { latest: last_time, begun: last_time, begun_at: now };
         Self { raft, genesis, applied, clock }
     }
 

@@ -5,7 +5,7 @@
 
 mod machine;
 mod network;
-mod node;
+pub(crate) mod node;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -16,7 +16,7 @@ use skiff_replica::{
 };
 use skiff_transport::{Envelope, Signal};
 
-pub(crate) use self::node::{Crash, Spec};
+pub(crate) use self::node::Spec;
 use self::{
     network::{End, Network},
     node::Node,
@@ -220,6 +220,11 @@ impl World {
 
     pub(crate) fn stopped(&self, name: &str) -> Option<&Result<(), ReplicaError>> {
         self.nodes[name].stopped.as_ref()
+    }
+
+    /// How often the node was started or crashed.
+    pub(crate) fn run_of(&self, name: &str) -> u64 {
+        self.nodes[name].run
     }
 
     pub(crate) fn names(&self) -> Vec<String> {
