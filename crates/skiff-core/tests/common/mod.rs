@@ -3,84 +3,24 @@
 
 #![allow(dead_code, unreachable_pub, reason = "shared by several tests, each of which uses a part")]
 
-use std::collections::BTreeMap;
+pub mod member;
+pub mod store;
+pub mod trace;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use skiff_core::{
-    Config, Entry, Event, HardState, Index, Input, Instant, LoadError, LogTime, Membership,
-    Message, NodeId, Output, Payload, Position, Raft, Recovered, Reject, StateName, Term, Token,
-    Write,
+    Config, Index, Input, Instant, LogTime, Membership, Message, NodeId, Output, Raft, Recovered,
+    StartError, StateName, Term, Token,
+};
+
+use self::{
+    member::{Member, Wanted},
+    trace::{Happened, Trace},
 };
 
 pub const MS: u64 = 1_000_000;
-
-/// What a node's log store holds.
-#[derive(Clone, Debug, Default)]
-pub struct Store {
-    pub hard: HardState,
-    pub entries: Vec<Entry>,
-}
-
-impl Store {
-    pub fn write(&mut self, write: Write) {
-        if let Some(from) = write.truncate_from {
-            self.entries.retain(|entry| entry.index < from);
-        }
-        for entry in write.entries {
-            assert_eq!(entry.index.0, self.entries.len() as u64 + 1, "a gap in the store");
-            self.entries.push(entry);
-        }
-        self.hard = write.hard_state;
-    }
-
-    pub fn recovered(&self, membership: Membership) -> Recovered {
-        let mut terms: Vec<(Index, Term)> = Vec::new();
-        let mut memberships = Vec::new();
-        for entry in &self.entries {
-            if terms.last().is_none_or(|(_, term)| *term != entry.term) {
-                terms.push((entry.index, entry.term));
-            }
-            if let Payload::Membership(membership) = &entry.payload {
-                memberships.push((entry.index, Membership::clone(membership)));
-            }
-        }
-        Recovered {
-            hard_state: self.hard,
-            last: self.entries.last().map_or(Position::ZERO, Entry::position),
-            last_time: self.entries.last().map_or(LogTime::ZERO, |entry| entry.time),
-            terms,
-            membership,
-            memberships,
-            ..Recovered::default()
-        }
-    }
-
-    pub fn read(&self, from: Index, to: Index, bytes_max: usize) -> Result<Vec<Entry>, LoadError> {
-        let mut bytes = 0;
-        let mut found = Vec::new();
-        for entry in self.entries.iter().filter(|e| e.index >= from && e.index < to) {
-            bytes += entry.size();
-            if bytes > bytes_max && !found.is_empty() {
-                break;
-            }
-            found.push(entry.clone());
-        }
-        if found.is_empty() { Err(LoadError::Failed) } else { Ok(found) }
-    }
-}
-
-/// One node: its core, what is durable, what is on its way to the disk, what was applied.
-#[derive(Debug)]
-pub struct Member {
-    pub config: Config,
-    pub raft: Option<Raft>,
-    pub store: Store,
-    pub pending: Option<Write>,
-    pub applied: Vec<Entry>,
-    pub answered: BTreeMap<Token, Result<Index, Reject>>,
-    pub reads: BTreeMap<Token, Index>,
-    pub events: Vec<Event>,
-}
 
 /// A message on its way.
 #[derive(Clone, Debug)]
@@ -96,117 +36,190 @@ pub struct Cluster {
     pub now: Instant,
     pub members: BTreeMap<NodeId, Member>,
     pub flights: Vec<Flight>,
+    /// What nodes are founded with.
     pub membership: Membership,
-    /// Writes complete at once unless this is off.
-    pub disk_at_once: bool,
+    /// What is sent along these ways is lost.
+    pub cut: BTreeSet<(NodeId, NodeId)>,
+    /// Whether a node may stop for good; otherwise that fails the test.
+    pub may_stop: bool,
+    /// What happened, if wanted.
+    pub trace: Option<Vec<Trace>>,
 }
 
 impl Cluster {
+    /// Voters of these ids, started.
     pub fn new(ids: &[u128], configure: impl Fn(&mut Config)) -> Self {
-        let membership = Membership::of(ids.iter().map(|id| NodeId(*id)));
-        let members = ids
-            .iter()
-            .map(|id| {
-                let mut config = Config::new(NodeId(*id));
-                config.seed = *id as u64;
-                configure(&mut config);
-                let member = Member {
-                    config,
-                    raft: None,
-                    store: Store::default(),
-                    pending: None,
-                    applied: Vec::new(),
-                    answered: BTreeMap::new(),
-                    reads: BTreeMap::new(),
-                    events: Vec::new(),
-                };
-                (NodeId(*id), member)
-            })
-            .collect();
         let mut cluster =
-            Self { now: Instant(0), members, flights: Vec::new(), membership, disk_at_once: true };
-        let ids: Vec<NodeId> = cluster.members.keys().copied().collect();
-        ids.iter().for_each(|id| cluster.start(*id));
+            Self::founded(Membership::of(ids.iter().map(|id| NodeId(*id))), configure);
+        cluster.start_all();
         cluster
     }
 
-    /// Starts a node from what its store holds. The machine is empty again and replays.
+    /// The members of `membership`, not yet started.
+    pub fn founded(membership: Membership, configure: impl Fn(&mut Config)) -> Self {
+        let member = |id: NodeId| {
+            let mut config = Config::new(id);
+            config.seed = u64::try_from(id.0).unwrap();
+            configure(&mut config);
+            (id, Member::new(config))
+        };
+        Self {
+            now: Instant(0),
+            members: membership.members().map(member).collect(),
+            flights: Vec::new(),
+            membership,
+            cut: BTreeSet::new(),
+            may_stop: false,
+            trace: None,
+        }
+    }
+
+    pub fn ids(&self) -> Vec<NodeId> {
+        self.members.keys().copied().collect()
+    }
+
+    pub fn start_all(&mut self) {
+        self.ids().into_iter().for_each(|id| self.start(id));
+    }
+
+    /// Starts a node from what its store holds.
     pub fn start(&mut self, id: NodeId) {
+        self.try_start(id).unwrap();
+    }
+
+    /// The machine is empty again and replays, unless it is durable.
+    pub fn try_start(&mut self, id: NodeId) -> Result<(), StartError> {
         let membership = self.membership.clone();
         let now = self.now;
         let member = self.members.get_mut(&id).unwrap();
-        member.config.seed = member.config.seed.wrapping_add(1_000);
-        member.applied.clear();
-        let recovered = member.store.recovered(membership);
-        member.raft = Some(Raft::new(now, member.config.clone(), recovered).unwrap());
+        if !member.durable_machine {
+            member.applied.clear();
+        }
+        let config = member.config.as_mut().unwrap();
+        config.seed = config.seed.wrapping_add(1_000);
+        let config = config.clone();
+        let recovered: Recovered = member.store.recovered(membership, member.recovered_applied());
+        self.log(id, || Happened::Started(Box::new((config.clone(), recovered.clone()))));
+        let raft = Raft::new(now, config, recovered)?;
+        self.member(id).raft = Some(raft);
+        Ok(())
     }
 
     /// The node is gone with all that was not durable.
     pub fn crash(&mut self, id: NodeId) {
-        let member = self.members.get_mut(&id).unwrap();
+        let member = self.member(id);
         member.raft = None;
         member.pending = None;
+        member.applying.clear();
+        member.wanted.clear();
+    }
+
+    pub fn member(&mut self, id: NodeId) -> &mut Member {
+        self.members.get_mut(&id).unwrap()
     }
 
     pub fn step(&mut self, id: NodeId, input: Input) {
+        self.log(id, || Happened::Given(input.clone()));
         let now = self.now;
-        if let Some(raft) = &mut self.members.get_mut(&id).unwrap().raft {
+        if let Some(raft) = &mut self.member(id).raft {
             raft.step(now, input);
         }
         self.drain(id);
     }
 
+    /// What disk, machine and store say by themselves.
+    fn follow(&mut self, id: NodeId, input: Input) {
+        self.log(id, || Happened::Followed(input.clone()));
+        let now = self.now;
+        if let Some(raft) = &mut self.member(id).raft {
+            raft.step(now, input);
+        }
+    }
+
     /// Does all that the node asks for.
     pub fn drain(&mut self, id: NodeId) {
-        let now = self.now;
-        let disk_at_once = self.disk_at_once;
-        let member = self.members.get_mut(&id).unwrap();
-        let Some(raft) = &mut member.raft else { return };
-        while let Some(output) = raft.poll() {
-            match output {
-                Output::Persist(write) if disk_at_once => {
-                    let id = write.id;
-                    member.store.write(write);
-                    raft.step(now, Input::Persisted { write: id });
-                }
-                Output::Persist(write) => {
-                    assert!(member.pending.is_none(), "two writes outstanding");
-                    member.pending = Some(write);
-                }
-                Output::Load { load, from, to, bytes_max } => {
-                    let result = member.store.read(from, to, bytes_max);
-                    raft.step(now, Input::Loaded { load, result });
-                }
-                Output::Apply(apply) => {
-                    let index = apply.entries.last().unwrap().index;
-                    member.applied.extend(apply.entries);
-                    for (index, token) in apply.tokens {
-                        assert!(member.answered.insert(token, Ok(index)).is_none());
-                    }
-                    raft.step(now, Input::Applied { index });
-                }
-                Output::ReadReady { token, index } => {
-                    assert!(member.reads.insert(token, index).is_none());
-                }
-                Output::Send { to, term, message } => {
-                    self.flights.push(Flight { from: id, to, term, message });
-                }
-                Output::Rejected { token, reason } => {
-                    assert!(member.answered.insert(token, Err(reason)).is_none());
-                }
-                Output::Event(event) => member.events.push(event),
-                Output::Stop(fatal) => panic!("{id} stopped: {fatal}"),
+        loop {
+            let Some(raft) = &mut self.member(id).raft else { return };
+            let output = raft.poll();
+            self.log(id, || Happened::Polled(output.clone()));
+            let Some(output) = output else { return };
+            if let Some(input) = self.perform(id, output) {
+                self.follow(id, input);
             }
         }
     }
 
+    /// Does one thing that the node asks for. What comes of it at once.
+    fn perform(&mut self, id: NodeId, output: Output) -> Option<Input> {
+        let cut = self.cut.clone();
+        let may_stop = self.may_stop;
+        let member = self.members.get_mut(&id).unwrap();
+        match output {
+            Output::Persist(write) => {
+                assert!(member.pending.is_none(), "two writes outstanding");
+                if member.slow_disk {
+                    member.pending = Some(write);
+                    return None;
+                }
+                let write_id = write.id;
+                member.store.write(write);
+                return Some(Input::Persisted { write: write_id });
+            }
+            Output::Load { load, from, to, bytes_max } => {
+                if member.slow_loads {
+                    member.wanted.push_back(Wanted { load, from, to, bytes_max });
+                    return None;
+                }
+                let result = member.store.read(from, to, bytes_max);
+                return Some(Input::Loaded { load, result });
+            }
+            Output::Apply(apply) => {
+                let index = apply.entries.last().unwrap().index;
+                member.applied.extend(apply.entries);
+                for (index, token) in apply.tokens {
+                    assert!(member.answered.insert(token, Ok(index)).is_none());
+                }
+                if member.slow_machine {
+                    member.applying.push_back(index);
+                    return None;
+                }
+                return Some(Input::Applied { index });
+            }
+            Output::ReadReady { token, index } => {
+                assert!(member.reads.insert(token, index).is_none());
+                let applied = member.raft.as_ref().unwrap().status().applied;
+                assert!(index <= applied, "a read before its index is applied");
+            }
+            Output::Send { to, term, message } => {
+                if !cut.contains(&(id, to)) {
+                    self.flights.push(Flight { from: id, to, term, message });
+                }
+            }
+            Output::Rejected { token, reason } => {
+                assert!(member.answered.insert(token, Err(reason)).is_none());
+            }
+            Output::Event(event) => member.events.push(event),
+            Output::Stop(fatal) => {
+                assert!(may_stop, "{id} stopped: {fatal}");
+                member.stopped = Some(fatal);
+            }
+        }
+        None
+    }
+
     /// The disk of the node finishes what it was given.
     pub fn persist(&mut self, id: NodeId) {
-        let member = self.members.get_mut(&id).unwrap();
-        if let Some(write) = member.pending.take() {
+        if let Some(write) = self.member(id).pending.take() {
             let write_id = write.id;
-            member.store.write(write);
+            self.member(id).store.write(write);
             self.step(id, Input::Persisted { write: write_id });
+        }
+    }
+
+    /// The machine of the node finishes the oldest batch it was given.
+    pub fn finish_apply(&mut self, id: NodeId) {
+        if let Some(index) = self.member(id).applying.pop_front() {
+            self.step(id, Input::Applied { index });
         }
     }
 
@@ -217,19 +230,51 @@ impl Cluster {
         }
     }
 
+    /// Delivers the messages that are on their way now and that `passes` picks; drops the others.
+    pub fn deliver_if(&mut self, passes: impl Fn(&Flight) -> bool) {
+        for flight in std::mem::take(&mut self.flights) {
+            if passes(&flight) {
+                self.deliver(flight);
+            }
+        }
+    }
+
     /// Delivers all messages for which `passes` holds, in order, until none is left.
     pub fn settle_if(&mut self, passes: impl Fn(&Flight) -> bool) {
         while !self.flights.is_empty() {
-            for flight in std::mem::take(&mut self.flights) {
-                if passes(&flight) {
-                    self.deliver(flight);
-                }
-            }
+            self.deliver_if(&passes);
         }
     }
 
     pub fn settle(&mut self) {
         self.settle_if(|_| true);
+    }
+
+    /// Nothing passes between these two groups any more, either way.
+    pub fn cut_between(&mut self, some: &[NodeId], others: &[NodeId]) {
+        for one in some {
+            for other in others.iter().filter(|other| *other != one) {
+                self.cut.extend([(*one, *other), (*other, *one)]);
+            }
+        }
+    }
+
+    /// Nothing reaches these nodes from outside, and nothing leaves them.
+    pub fn isolate(&mut self, some: &[NodeId]) {
+        let others: Vec<NodeId> = self.ids().into_iter().filter(|id| !some.contains(id)).collect();
+        self.cut_between(some, &others);
+    }
+
+    pub fn heal(&mut self) {
+        self.cut.clear();
+    }
+
+    /// The clock reaches the deadline of the node, which is told so.
+    pub fn time_out(&mut self, id: NodeId) {
+        if let Some(at) = self.members[&id].raft.as_ref().and_then(Raft::deadline) {
+            self.now = self.now.max(at);
+        }
+        self.step(id, Input::Timeout);
     }
 
     /// Lets time pass until the next deadline of any node, and steps those that are due.
@@ -263,6 +308,11 @@ impl Cluster {
         }
     }
 
+    /// Runs for this long.
+    pub fn run(&mut self, ms: u64) {
+        self.run_until(ms, |_| false);
+    }
+
     /// The leader of the highest term, if any.
     pub fn leader(&self) -> Option<NodeId> {
         let leaders =
@@ -276,9 +326,25 @@ impl Cluster {
         self.leader().unwrap()
     }
 
+    /// Makes this node the leader: nobody else is asked to campaign.
+    pub fn make_leader(&mut self, id: NodeId) {
+        for _ in 0..20 {
+            if self.raft(id).is_leader() {
+                return;
+            }
+            self.time_out(id);
+            self.settle();
+        }
+        panic!("{id} was not elected");
+    }
+
     pub fn propose(&mut self, id: NodeId, token: u64, command: &'static str) {
         let command = Bytes::from_static(command.as_bytes());
         self.step(id, Input::Propose { token: Token(token), command, time: LogTime(token) });
+    }
+
+    pub fn read(&mut self, id: NodeId, token: u64) {
+        self.step(id, Input::Read { token: Token(token) });
     }
 
     pub fn raft(&self, id: NodeId) -> &Raft {
@@ -289,15 +355,20 @@ impl Cluster {
         self.raft(id).state()
     }
 
+    /// What became of a request at this node.
+    pub fn answer(&self, id: NodeId, token: u64) -> Option<Result<Index, skiff_core::Reject>> {
+        self.members[&id].answered.get(&Token(token)).copied()
+    }
+
     /// The commands a node applied, in order.
     pub fn commands(&self, id: NodeId) -> Vec<Bytes> {
-        self.members[&id]
-            .applied
-            .iter()
-            .filter_map(|entry| match &entry.payload {
-                Payload::Command(bytes) => Some(bytes.clone()),
-                _ => None,
-            })
-            .collect()
+        self.members[&id].commands()
+    }
+
+    fn log(&mut self, node: NodeId, what: impl FnOnce() -> Happened) {
+        let now = self.now;
+        if let Some(trace) = &mut self.trace {
+            trace.push(Trace { now, node, what: what() });
+        }
     }
 }
