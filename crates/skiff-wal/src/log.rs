@@ -1,0 +1,361 @@
+//! The log itself: opened, appended to, closed. Nothing in here waits for anything but the disk.
+
+use std::{fmt, mem, sync::Arc};
+
+use skiff_core::{HardState, Write};
+use skiff_storage::{Identity, Span, StoreError};
+
+use crate::{
+    batch::{BatchHeader, Draft},
+    directory::Directory,
+    disk::{Disk, DiskFile, is_full},
+    group::Group,
+    place::{LogId, Place},
+    reader::{Reader, Shared},
+    record::{self, RawEntry, Record},
+    segment::{self, FIRST_BATCH, Order, RESERVE, SIZE_MIN, Segment},
+    supply::Supply,
+    tail::{Change, Tail},
+    walk::Link,
+};
+
+/// How a log is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// How long a segment is made. A batch that does not fit gets a longer one.
+    pub segment_size: u64,
+    /// Names the log if it is new: random bits that nobody else uses and that clients cannot guess.
+    pub fresh_log: LogId,
+}
+
+impl Options {
+    /// The size of segments if nobody asks for another.
+    pub const SEGMENT_SIZE: u64 = 16 << 20;
+
+    pub(crate) fn segment_size(&self) -> u64 {
+        self.segment_size.max(SIZE_MIN)
+    }
+
+    /// How many bytes of records a batch holds at most, unless it is a single one.
+    fn batch_size(&self) -> usize {
+        usize::try_from(self.segment_size() / 4).unwrap_or(usize::MAX).min(1 << 20)
+    }
+}
+
+/// How far [`Log::append`] came.
+#[derive(Debug)]
+pub struct Appended {
+    /// So many of the writes, from the first on, are durable.
+    pub durable: usize,
+    /// Why the next one is not, nor any after it.
+    pub error: Option<StoreError>,
+}
+
+/// A log on a disk.
+pub struct Log<D: Disk> {
+    pub(crate) directory: Arc<Directory<D>>,
+    pub(crate) options: Options,
+    pub(crate) log: LogId,
+    pub(crate) boot: u64,
+    pub(crate) shared: Arc<Shared<D::File>>,
+    pub(crate) tail: Tail,
+    pub(crate) hard_state: HardState,
+    pub(crate) current: Segment<D::File>,
+    /// Where the next batch goes.
+    pub(crate) offset: u64,
+    pub(crate) link: Link,
+    /// The highest number that any batch has or had.
+    pub(crate) highest: u64,
+    pub(crate) first_segment: u64,
+    pub(crate) supply: Box<dyn Supply<D>>,
+    /// Whether a segment is on order.
+    pub(crate) is_ordered: bool,
+    pub(crate) next_segment: u64,
+    /// Files that can become segments again.
+    pub(crate) spare: Vec<String>,
+    pub(crate) group: Group,
+}
+
+impl<D: Disk> Log<D> {
+    /// Makes writes durable, in order, with as few syncs as possible: one, unless the writes are
+    /// large.
+    pub fn append(&mut self, writes: &[Write]) -> Appended {
+        self.group.start(self.hard_state);
+        let result = self.directory.check().and_then(|()| self.append_all(writes));
+        let error = result.err().map(|error| {
+            if self.group.is_split {
+                let reason = format!("half of a write is there, and then: {error}");
+                self.directory.poison(&reason);
+                return StoreError::Poisoned { reason };
+            }
+            error
+        });
+        Appended { durable: self.group.durable, error }
+    }
+
+    /// A handle to read entries back, which works at the same time as writes.
+    #[must_use]
+    pub fn reader(&self) -> Reader<D> {
+        Reader::new(self.directory.disk().clone(), self.log, Arc::clone(&self.shared))
+    }
+
+    /// Replaces the identity, durably.
+    ///
+    /// # Errors
+    ///
+    /// As the disk has it.
+    pub fn identify(&self, identity: &Identity) -> Result<(), StoreError> {
+        self.directory.identify(identity)
+    }
+
+    /// Ends the log with a mark that says that all of it was synced. A log that is dropped without
+    /// loses nothing; but damage to its last batch could not be told from a torn write.
+    pub fn close(mut self) {
+        let span = SIZE_MIN / 4;
+        let has_room = self.offset + span + RESERVE <= self.current.size;
+        if has_room && self.directory.check().is_ok() {
+            self.group.start(self.hard_state);
+            self.group.draft.push(&Record::Closed);
+            // If it fails, the log is as good as one that was dropped.
+            drop(self.flush());
+        }
+    }
+
+    pub(crate) fn directory(&self) -> &Arc<Directory<D>> {
+        &self.directory
+    }
+
+    pub(crate) const fn tail(&self) -> &Tail {
+        &self.tail
+    }
+
+    /// Gets segments from `supply` from now on.
+    pub(crate) fn supply_from(&mut self, supply: Box<dyn Supply<D>>) {
+        self.supply = supply;
+        self.is_ordered = false;
+    }
+
+    fn append_all(&mut self, writes: &[Write]) -> Result<(), StoreError> {
+        let mut span = self.tail.span();
+        for write in writes {
+            match check(span, write) {
+                Ok(after) => span = after,
+                Err(misuse) => {
+                    // What comes before it is not to blame for it.
+                    self.flush_any()?;
+                    return Err(misuse);
+                }
+            }
+            self.draft(write)?;
+        }
+        self.flush_any()
+    }
+
+    /// Adds a write to the batch. If that gets too large, it is made durable and another is begun.
+    fn draft(&mut self, write: &Write) -> Result<(), StoreError> {
+        if let Some(base) = write.begin_after {
+            self.flush_any()?;
+            self.group.begins_anew = self.tail.last != self.tail.base;
+            self.group.push(&Record::BeginAfter(base));
+        }
+        if let Some(from) = write.truncate_from {
+            self.group.push(&Record::TruncateFrom(from));
+        }
+        let mut has_begun = write.begin_after.is_some() || write.truncate_from.is_some();
+        let mut is_split = false;
+        for entry in &write.entries {
+            let payload = entry.payload.body();
+            let length = self.group.draft.len() + record::entry_len(payload.len());
+            if length > self.options.batch_size() && !self.group.draft.is_empty() {
+                self.flush()?;
+                is_split |= has_begun;
+                self.group.is_split = is_split;
+            }
+            self.group.push(&Record::Entry(RawEntry {
+                position: entry.position(),
+                time: entry.time,
+                kind: entry.payload.kind(),
+                payload: &payload,
+            }));
+            has_begun = true;
+        }
+        self.group.hard_state = write.hard_state;
+        self.group.complete += 1;
+        Ok(())
+    }
+
+    fn flush_any(&mut self) -> Result<(), StoreError> {
+        if self.group.draft.is_empty() && self.group.complete == 0 {
+            return Ok(());
+        }
+        self.flush()
+    }
+
+    /// Makes the batch durable.
+    fn flush(&mut self) -> Result<(), StoreError> {
+        let span = self.group.draft.span();
+        let fits = self.offset + span + RESERVE <= self.current.size;
+        if self.group.begins_anew || !fits {
+            self.roll(span)?;
+        }
+        let first = if self.group.begins_anew { self.current.number } else { self.first_segment };
+        let header = self.header(self.group.hard_state, first);
+        let (bytes, header) = self.group.draft.seal(header);
+        let written = put(&self.directory, &self.current, bytes, self.offset);
+        self.highest = header.number;
+        written?;
+        self.follow(&header);
+        self.group.flushed();
+        if !self.is_ordered && self.offset > self.current.size / 2 {
+            self.order();
+        }
+        Ok(())
+    }
+
+    /// Goes on in the next segment, which is announced in this one first: so that it is missed if it
+    /// is lost.
+    fn roll(&mut self, span: u64) -> Result<(), StoreError> {
+        let next = self.next_segment_for(span)?;
+        let mut draft = Draft::new();
+        draft.push(&Record::NextSegment(next.number));
+        let header = self.header(self.hard_state, self.first_segment);
+        let (bytes, header) = draft.seal(header);
+        let written = put(&self.directory, &self.current, bytes, self.offset);
+        self.highest = header.number;
+        if let Err(error) = written {
+            self.spare.push(segment::name(next.number));
+            return Err(error);
+        }
+        self.link = Link::after(&header);
+        self.directory.has_synced(header.number);
+        let readable = (Arc::clone(&next.file), next.size);
+        self.shared.write().segments.insert(next.number, readable);
+        self.current = next;
+        self.offset = FIRST_BATCH;
+        Ok(())
+    }
+
+    /// A segment that has room for a batch of `span` bytes.
+    fn next_segment_for(&mut self, span: u64) -> Result<Segment<D::File>, StoreError> {
+        if !self.is_ordered {
+            self.order();
+        }
+        self.is_ordered = false;
+        let next = self.supply.take()?;
+        let needed = FIRST_BATCH + span + RESERVE;
+        if next.size >= needed {
+            return Ok(next);
+        }
+        self.spare.push(segment::name(next.number));
+        let order = Order { reuse: None, ..self.next_order(needed) };
+        segment::make(self.directory.disk(), &order)
+    }
+
+    fn header(&self, hard_state: HardState, first_segment: u64) -> BatchHeader {
+        BatchHeader {
+            log: self.log,
+            place: Place { segment: self.current.number, offset: self.offset },
+            number: self.highest + 1,
+            previous: self.link.number,
+            boot: self.boot,
+            first_segment,
+            hard_state,
+            base: self.tail.base,
+            synced: self.tail.last,
+            chain_in: self.link.chain,
+            ..BatchHeader::default()
+        }
+    }
+
+    /// A batch is durable: takes over what it changes.
+    fn follow(&mut self, header: &BatchHeader) {
+        self.link = Link::after(header);
+        self.offset = header.end().offset;
+        self.hard_state = header.hard_state;
+        self.directory.has_synced(header.number);
+        let mut visible = self.shared.write();
+        for change in self.group.changes.drain(..) {
+            self.tail.make(change);
+            visible.extents.make(header.place, change);
+            if !matches!(change, Change::Append(..)) {
+                visible.cuts += 1;
+            }
+        }
+        visible.span = self.tail.span();
+        if header.first_segment > self.first_segment {
+            self.first_segment = header.first_segment;
+            let kept = visible.segments.split_off(&self.first_segment);
+            let given_up = mem::replace(&mut visible.segments, kept);
+            self.spare.extend(given_up.into_keys().map(segment::name));
+        }
+    }
+
+    /// Orders the next segment, so that it is there when this one is full.
+    fn order(&mut self) {
+        self.is_ordered = true;
+        let order = self.next_order(self.options.segment_size());
+        self.supply.order(order);
+        let too_many = self.spare.split_off(self.spare.len().min(SPARE_MAX));
+        if !too_many.is_empty() {
+            self.supply.remove(too_many);
+        }
+    }
+
+    fn next_order(&mut self, size: u64) -> Order {
+        let number = self.next_segment;
+        self.next_segment += 1;
+        Order { log: self.log, number, size, reuse: self.spare.pop() }
+    }
+
+    /// The first batch of an opening: it ends whatever was torn, and is above all numbers seen.
+    pub(crate) fn mark_opening(&mut self) -> Result<(), StoreError> {
+        self.group.start(self.hard_state);
+        let highest = self.highest;
+        self.group.draft.push(&Record::Opened { highest });
+        self.flush()
+    }
+}
+
+/// How many files are kept to become segments again.
+const SPARE_MAX: usize = 2;
+
+impl<D: Disk> fmt::Debug for Log<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = Place { segment: self.current.number, offset: self.offset };
+        let mut out = f.debug_struct("Log");
+        out.field("directory", &self.directory).field("place", &place).field("tail", &self.tail);
+        out.finish_non_exhaustive()
+    }
+}
+
+/// Writes a batch and syncs it.
+fn put<D: Disk>(
+    directory: &Directory<D>,
+    segment: &Segment<D::File>,
+    bytes: &[u8],
+    offset: u64,
+) -> Result<(), StoreError> {
+    let disk = directory.disk();
+    let name = segment::name(segment.number);
+    if let Err(error) = segment.file.write_at(bytes, offset) {
+        // A batch of which the end is missing is never valid, and the next one, of another number,
+        // goes to the same place: it is as if nothing had been written.
+        if is_full(&error) {
+            return Err(StoreError::Full { path: disk.path("") });
+        }
+        return Err(directory.failed(StoreError::io("write", disk.path(&name), error)));
+    }
+    let synced = segment.file.sync();
+    synced.map_err(|error| directory.failed(StoreError::io("sync", disk.path(&name), error)))
+}
+
+/// The span after `write`, if it is one that can be written.
+pub(crate) fn check(span: Span, write: &Write) -> Result<Span, StoreError> {
+    /// Far below what the lengths of the format can say.
+    const PAYLOAD_MAX: usize = 1 << 30;
+    if let Some(entry) = write.entries.iter().find(|entry| entry.size() > PAYLOAD_MAX) {
+        let text = format!("entry {} has {} bytes, too many", entry.index, entry.size());
+        return Err(StoreError::Misuse(text));
+    }
+    span.after(write)
+}

@@ -1,0 +1,214 @@
+//! Opening a log: a new one is made, an old one is looked at, made sure of, and marked.
+
+use std::{io, sync::Arc};
+
+use skiff_core::Index;
+use skiff_storage::{Identity, LogReader, Opening, Recovered, Standing, StoreError};
+
+use crate::{
+    batch::BatchHeader,
+    directory::{self, Directory},
+    disk::{Disk, DiskFile},
+    files::Files,
+    group::Group,
+    identity::{self, Kept},
+    log::{Log, Options},
+    place::Place,
+    reader::{Shared, Visible},
+    recovery::{self, Recovery},
+    segment::{self, FIRST_BATCH, Order, Segment},
+    snapshot::{self, Snapshots},
+    supply::OnDemand,
+    tail::{Extents, Tail},
+    walk::Link,
+};
+
+/// A log that was opened, with what it held.
+#[derive(Debug)]
+pub struct Opened<D: Disk> {
+    /// Whose it is.
+    pub identity: Identity,
+    /// What it held.
+    pub recovered: Recovered,
+    /// The log.
+    pub log: Log<D>,
+    /// The snapshots beside it.
+    pub snapshots: Snapshots<D>,
+}
+
+impl<D: Disk> Log<D> {
+    /// Opens the log in the folder, or makes a new one if the folder never held any.
+    ///
+    /// # Errors
+    ///
+    /// If the folder is in use, somebody else's, of a newer format, or if anything is damaged or
+    /// missing that was synced once; then nothing was changed.
+    pub fn open(disk: D, opening: &Opening, options: Options) -> Result<Opened<D>, StoreError> {
+        let lock = directory::lock(&disk)?;
+        let files = Files::find(&disk)?;
+        files.check_format(&disk)?;
+        let mut opened = match identity::read(&disk)? {
+            Some(kept) if kept.identity.boot > 0 => {
+                reopen(disk, lock, opening, options, kept, &files)
+            }
+            None if !files.segments.is_empty() || !files.snapshots.is_empty() => {
+                let reason = "IDENTITY is missing beside a log or a snapshot".to_owned();
+                Err(StoreError::Lost { path: disk.path(""), reason })
+            }
+            _ => create(disk, lock, opening, options, &files),
+        }?;
+        for name in &files.strangers {
+            let remark = format!("{name} is not a file of Skiff's and is ignored");
+            opened.recovered.remarks.push(remark);
+        }
+        Ok(opened)
+    }
+}
+
+/// Makes a new log. Until it is complete, IDENTITY says so: what is there is nobody's.
+fn create<D: Disk>(
+    disk: D,
+    lock: D::Lock,
+    opening: &Opening,
+    options: Options,
+    files: &Files<D::File>,
+) -> Result<Opened<D>, StoreError> {
+    let log = options.fresh_log;
+    let identity = Identity { boot: 0, ..opening.fresh() };
+    identity::write(&disk, &Kept { identity, log, synced: 0 })?;
+    for found in files.segments.values() {
+        let removed = disk.remove(&found.name);
+        removed.map_err(|error| StoreError::io("remove", disk.path(&found.name), error))?;
+    }
+    let next_segment = files.segments.keys().next_back().map_or(1, |number| number + 1);
+    let order = Order { log, number: next_segment, size: options.segment_size(), reuse: None };
+    let current = segment::make(&disk, &order)?;
+    let recovery = Recovery {
+        recovered: Recovered::default(),
+        tail: Tail::default(),
+        extents: Extents::default(),
+        last: BatchHeader { first_segment: current.number, ..BatchHeader::default() },
+        end: Place { segment: current.number, offset: FIRST_BATCH },
+        highest: 0,
+        segments: [(current.number, (Arc::clone(&current.file), current.size))].into(),
+        spare: Vec::new(),
+        needs_time: false,
+        next_segment: next_segment + 1,
+    };
+    let kept = Kept { identity: opening.fresh(), log, synced: 0 };
+    let identity = kept.identity.clone();
+    let (mut log, recovered) = start(disk, lock, options, kept, recovery)?;
+    log.mark_opening()?;
+    log.identify(&identity)?;
+    let snapshots = Snapshots::new(Arc::clone(log.directory()));
+    Ok(Opened { identity, recovered, log, snapshots })
+}
+
+/// Opens a log that was there. First all is looked at, then the end is made sure, then a new batch
+/// is written.
+fn reopen<D: Disk>(
+    disk: D,
+    lock: D::Lock,
+    opening: &Opening,
+    options: Options,
+    kept: Kept,
+    files: &Files<D::File>,
+) -> Result<Opened<D>, StoreError> {
+    let identity = opening.reopen(&kept.identity)?;
+    let recovery = recovery::recover(&disk, &kept, files)?;
+    check_snapshot(&disk, &kept, &recovery, files)?;
+    make_sure(&disk, &recovery, files)?;
+    let kept = Kept { identity: identity.clone(), log: kept.log, synced: recovery.last.number };
+    identity::write(&disk, &kept)?;
+    let (mut log, recovered) = start(disk, lock, options, kept, recovery)?;
+    log.mark_opening()?;
+    let snapshots = Snapshots::new(Arc::clone(log.directory()));
+    Ok(Opened { identity, recovered, log, snapshots })
+}
+
+/// A member's log begins after a snapshot, so that must be there.
+fn check_snapshot<D: Disk>(
+    disk: &D,
+    kept: &Kept,
+    recovery: &Recovery<D::File>,
+    files: &Files<D::File>,
+) -> Result<(), StoreError> {
+    let base = recovery.tail.base.index;
+    let is_member = kept.identity.standing == Standing::Member;
+    if is_member && base > Index::ZERO && !snapshot::covers(files, base) {
+        let reason = format!("the log begins after {base}, and no snapshot reaches that far");
+        return Err(StoreError::Lost { path: disk.path(""), reason });
+    }
+    Ok(())
+}
+
+/// Writes the last batch once more, byte for byte, and syncs it: if its sync failed in the process
+/// before, it is perhaps seen although it is not on the medium.
+fn make_sure<D: Disk>(
+    disk: &D,
+    recovery: &Recovery<D::File>,
+    files: &Files<D::File>,
+) -> Result<(), StoreError> {
+    for name in &files.unfinished {
+        drop(disk.remove(name));
+    }
+    let last = &recovery.last;
+    let again = || {
+        let found = recovery.segments.get(&last.place.segment);
+        let (file, _) = found.ok_or(io::ErrorKind::NotFound)?;
+        let mut bytes = vec![0; usize::try_from(last.span()).unwrap_or(usize::MAX)];
+        file.read_at(&mut bytes, last.place.offset)?;
+        file.write_at(&bytes, last.place.offset)?;
+        file.sync()?;
+        if let Some((file, size)) = recovery.current() {
+            let cut_at = file.size()?;
+            if cut_at < *size {
+                segment::fill(&**file, cut_at, *size)?;
+            }
+        }
+        disk.sync_dir()
+    };
+    let name = segment::name(last.place.segment);
+    again().map_err(|error| StoreError::io("write again the end of", disk.path(&name), error))
+}
+
+fn start<D: Disk>(
+    disk: D,
+    lock: D::Lock,
+    options: Options,
+    kept: Kept,
+    recovery: Recovery<D::File>,
+) -> Result<(Log<D>, Recovered), StoreError> {
+    let Recovery { mut recovered, tail, extents, last, end, .. } = recovery;
+    let Some((file, size)) = recovery.segments.get(&end.segment) else {
+        let reason = format!("{} is missing", segment::name(end.segment));
+        return Err(StoreError::Lost { path: disk.path(""), reason });
+    };
+    let current = Segment { number: end.segment, size: *size, file: Arc::clone(file) };
+    let segments = recovery.segments;
+    let shared = Arc::new(Shared::new(Visible { span: tail.span(), extents, segments, cuts: 0 }));
+    let log = Log {
+        supply: Box::new(OnDemand::new(disk.clone())),
+        log: kept.log,
+        boot: kept.identity.boot,
+        directory: Arc::new(Directory::new(disk, lock, kept)),
+        options,
+        shared,
+        hard_state: recovered.hard_state,
+        current,
+        offset: end.offset,
+        link: Link::after(&last),
+        highest: recovery.highest,
+        first_segment: last.first_segment,
+        is_ordered: false,
+        next_segment: recovery.next_segment,
+        spare: recovery.spare,
+        group: Group::new(),
+        tail,
+    };
+    if recovery.needs_time {
+        let index = log.tail.last.index;
+        recovery::set_time(&mut recovered, &log.reader().read(index, index.next(), 0)?);
+    }
+    Ok((log, recovered))
+}

@@ -1,0 +1,144 @@
+//! What the log holds: the effect of records on it, and where each entry stands on disk.
+
+use skiff_core::{Index, Position, Term};
+use skiff_storage::Span;
+
+use crate::{
+    place::{Place, SECTOR},
+    record::Record,
+};
+
+/// What a record changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    BeginAfter(Position),
+    TruncateFrom(Index),
+    /// An entry, whose record begins at this byte of the batch's payload.
+    Append(Position, u32),
+}
+
+impl Change {
+    pub(crate) const fn of(at: u32, record: &Record<'_>) -> Option<Self> {
+        match record {
+            Record::Entry(entry) => Some(Self::Append(entry.position, at)),
+            Record::TruncateFrom(index) => Some(Self::TruncateFrom(*index)),
+            Record::BeginAfter(position) => Some(Self::BeginAfter(*position)),
+            Record::NextSegment(_) | Record::Opened { .. } | Record::Closed => None,
+        }
+    }
+}
+
+/// Where the log begins and ends, and which terms occur in it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tail {
+    pub(crate) base: Position,
+    pub(crate) last: Position,
+    terms: Vec<(Index, Term)>,
+}
+
+impl Tail {
+    pub(crate) const fn span(&self) -> Span {
+        Span { base: self.base.index, last: self.last.index }
+    }
+
+    /// Makes a change; says whether it follows what is there.
+    pub(crate) fn make(&mut self, change: Change) -> bool {
+        match change {
+            Change::BeginAfter(base) => {
+                self.terms.clear();
+                (self.base, self.last) = (base, base);
+            }
+            Change::TruncateFrom(from) if from <= self.base.index => return false,
+            Change::TruncateFrom(from) => self.truncate(from),
+            Change::Append(position, _) => {
+                if position.index != self.last.index.next() {
+                    return false;
+                }
+                if self.terms.last().is_none_or(|(_, term)| *term != position.term) {
+                    self.terms.push((position.index, position.term));
+                }
+                self.last = position;
+            }
+        }
+        true
+    }
+
+    fn truncate(&mut self, from: Index) {
+        if from > self.last.index {
+            return;
+        }
+        while self.terms.pop_if(|(first, _)| *first >= from).is_some() {}
+        self.last = match self.terms.last() {
+            Some(&(_, term)) => Position { term, index: from.prev() },
+            None => self.base,
+        };
+    }
+}
+
+/// How far an extent may reach before a new one begins.
+const EXTENT: u64 = 64 << 10;
+
+/// A stretch of the log's files: its entries follow each other without anything cut between them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Extent {
+    /// The first entry in it.
+    pub(crate) first: Index,
+    pub(crate) segment: u64,
+    /// Where the batch of the first entry begins, in sectors.
+    sector: u32,
+    /// The byte of that batch's payload at which the first entry begins.
+    pub(crate) skip: u32,
+}
+
+impl Extent {
+    pub(crate) const fn place(&self) -> Place {
+        Place { segment: self.segment, offset: self.sector as u64 * SECTOR }
+    }
+}
+
+/// Where the entries stand: far fewer extents than entries, so that a long log takes little memory.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Extents {
+    extents: Vec<Extent>,
+    /// Whether the next entry must begin an extent, since something was cut before it.
+    is_cut: bool,
+}
+
+impl Extents {
+    /// Follows a change made by the batch at `place`.
+    pub(crate) fn make(&mut self, place: Place, change: Change) {
+        match change {
+            Change::BeginAfter(_) => {
+                self.extents.clear();
+                self.is_cut = true;
+            }
+            Change::TruncateFrom(from) => {
+                while self.extents.pop_if(|extent| extent.first >= from).is_some() {}
+                self.is_cut = true;
+            }
+            Change::Append(position, skip) => {
+                let goes_on = !self.is_cut
+                    && self.extents.last().is_some_and(|last| {
+                        last.segment == place.segment && place.offset - last.place().offset < EXTENT
+                    });
+                if !goes_on {
+                    // Segments are far shorter than 2^32 sectors.
+                    let sector = u32::try_from(place.offset / SECTOR).unwrap_or(u32::MAX);
+                    let (first, segment) = (position.index, place.segment);
+                    self.extents.push(Extent { first, segment, sector, skip });
+                }
+                self.is_cut = false;
+            }
+        }
+    }
+
+    /// The extents that hold the entries from `from` to `to`, at most `max` of them, and where the
+    /// entries of the last of these end at the latest.
+    pub(crate) fn of(&self, from: Index, to: Index, max: usize) -> (Vec<Extent>, Index) {
+        let after = self.extents.partition_point(|extent| extent.first <= from);
+        let all = &self.extents[after.saturating_sub(1)..];
+        let count = all.partition_point(|extent| extent.first < to).min(max);
+        let end = all.get(count).map_or(to, |extent| extent.first.min(to));
+        (all[..count].to_vec(), end)
+    }
+}
