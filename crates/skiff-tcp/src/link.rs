@@ -98,7 +98,7 @@ impl Link {
     pub(crate) fn send(&self, envelope: &Envelope, settings: &Settings) -> Result<(), NotSent> {
         let lane = if envelope.is_bulk() { Lane::Bulk } else { Lane::Control };
         let half = self.half(lane);
-        half.outbox.send(envelope, &half.socket, settings)
+        half.outbox.send(envelope, settings)
     }
 
     /// Carries what is sent and received until it ends. When this returns, or is dropped, nothing
@@ -215,7 +215,7 @@ impl<'a> Watched<'a> {
         let moved = progress.unsent == 0 || progress.written != self.progress.written;
         self.stuck = if moved { 0 } else { self.stuck + 1 };
         if progress.written == self.progress.written {
-            self.half.outbox.ping(&self.half.socket);
+            self.half.outbox.ping();
         }
         self.progress = progress;
         if self.quiet > LOOKS {

@@ -1,8 +1,9 @@
 //! What waits to be sent on one socket.
 //!
-//! A sender that finds nothing waiting writes to the socket itself: with one caller at a time no
-//! other task has to wake up. Otherwise it leaves the bytes here, and the writer takes all that
-//! wait at once.
+//! A sender leaves its bytes here and wakes the writer, a task of the same runtime that runs as soon
+//! as the sender's own pauses: no other thread has to wake up for it. It takes all that waits at
+//! once. (That a sender writes to the socket itself was tried: no quicker with one caller, and four
+//! times slower with many.)
 
 use std::{
     io,
@@ -55,14 +56,8 @@ impl Outbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes `envelope` to `socket`, or keeps it until that is possible. An envelope of any
-    /// allowed size is taken if nothing waits.
-    pub(crate) fn send(
-        &self,
-        envelope: &Envelope,
-        socket: &Socket,
-        settings: &Settings,
-    ) -> Result<(), NotSent> {
+    /// Takes `envelope`, to be written. One of any allowed size is taken if nothing waits.
+    pub(crate) fn send(&self, envelope: &Envelope, settings: &Settings) -> Result<(), NotSent> {
         let mut state = self.state();
         let unsent = state.unsent();
         if unsent >= settings.queue {
@@ -76,30 +71,20 @@ impl Outbox {
             state.waiting.truncate(before);
             return Err(NotSent::Full);
         }
-        self.flush(state, unsent == 0, socket);
+        self.wake(state);
         Ok(())
     }
 
     /// A sign of life, unless something is on its way anyhow.
-    pub(crate) fn ping(&self, socket: &Socket) {
+    pub(crate) fn ping(&self) {
         let mut state = self.state();
         if state.unsent() == 0 {
             frame::put_ping(&mut state.waiting);
-            self.flush(state, true, socket);
+            self.wake(state);
         }
     }
 
-    fn flush(&self, mut state: MutexGuard<'_, State>, at_once: bool, socket: &Socket) {
-        if at_once && !state.busy {
-            // An error shows itself to the reader and the writer too: it is theirs.
-            let written = socket.try_write(&state.waiting).unwrap_or(0);
-            state.written += written as u64;
-            if written == state.waiting.len() {
-                state.waiting.clear();
-                return;
-            }
-            state.waiting.advance(written);
-        }
+    fn wake(&self, mut state: MutexGuard<'_, State>) {
         let asleep = !std::mem::replace(&mut state.busy, true);
         drop(state);
         if asleep {
