@@ -218,6 +218,14 @@ pub enum Refusal {
         /// How often it was known to be opened.
         seen: u64,
     },
+    /// Its data says that a term was reached which is below one it had reached before.
+    #[error("its data is of term {theirs}, but it had reached term {seen}: it runs on an old copy")]
+    OldTerm {
+        /// The term its data is of.
+        theirs: Term,
+        /// The term it was known to have reached.
+        seen: Term,
+    },
     /// It was removed from the cluster.
     #[error("`{name}` was removed from its cluster")]
     Removed {

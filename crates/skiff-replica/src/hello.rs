@@ -96,6 +96,9 @@ impl Judge<'_> {
         if peer.boot < seen.boot {
             return Err(Refusal::OldData { theirs: peer.boot, seen: seen.boot });
         }
+        if peer.boot > seen.boot && peer.hello.term < seen.term {
+            return Err(Refusal::OldTerm { theirs: peer.hello.term, seen: seen.term });
+        }
         if peer.boot == seen.boot {
             return if peer.hello.nonce == seen.nonce {
                 Ok(Verdict::Welcome)

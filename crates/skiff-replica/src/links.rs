@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use skiff_core::{Instant, NodeId};
+use skiff_core::{Instant, NodeId, Term};
 use skiff_transport::{Hello, Standing};
 
 use crate::job::LinkId;
@@ -46,11 +46,13 @@ pub(crate) struct Dial {
     redial_at: Option<Instant>,
 }
 
-/// What was last seen of a node: its boot counter and the random number of that run.
+/// What was last seen of a node: its boot counter, the random number of that run, and the highest
+/// term it had made durable.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen {
     pub(crate) boot: u64,
     pub(crate) nonce: u64,
+    pub(crate) term: Term,
 }
 
 /// Somebody's connection is gone.
@@ -191,7 +193,9 @@ impl Links {
 
     /// Somebody has said who it is, and is let in. Whether it is the first connection to it.
     pub(crate) fn introduce(&mut self, link: LinkId, peer: Peer) -> bool {
-        let (node, seen) = (peer.node, Seen { boot: peer.boot, nonce: peer.hello.nonce });
+        let node = peer.node;
+        let Hello { nonce, term, .. } = peer.hello;
+        let seen = Seen { boot: peer.boot, nonce, term };
         if let Some(dial) = self.dial_of(link) {
             dial.refused = None;
         }

@@ -3,7 +3,7 @@
 mod world;
 
 use skiff_core::NodeId;
-use skiff_replica::{Event, InstanceId, LinkId, Refusal, Standing};
+use skiff_replica::{Event, InstanceId, LinkId, Refusal, Standing, Term};
 use skiff_transport::{self as wire, Body, Envelope, Hello, Listed};
 use world::{Answer, MS, SECOND, Spec, World};
 
@@ -113,6 +113,22 @@ fn a_node_that_was_started_again_takes_the_place_of_its_earlier_run() {
     let third = node.meets(&mut world, "a");
     assert!(world.was_closed("a", third));
     assert_eq!(refusals(&world, "a").last(), Some(&Refusal::OldData { theirs: 1, seen: 2 }));
+}
+
+/// A copy that was started often enough has a high boot counter, but not the newest term.
+#[test]
+fn data_of_an_earlier_term_is_refused() {
+    let mut world = lone();
+    let mut node = Stranger::new(5, "x");
+    node.hello.term = Term(7);
+    let first = node.meets(&mut world, "a");
+    world.run(5 * SECOND);
+    node.boot = 9;
+    node.hello.term = Term(6);
+    let second = node.meets(&mut world, "a");
+    assert!(world.was_closed("a", second) && !world.was_closed("a", first));
+    let expected = Refusal::OldTerm { theirs: Term(6), seen: Term(7) };
+    assert_eq!(refusals(&world, "a").last(), Some(&expected));
 }
 
 #[test]

@@ -42,6 +42,13 @@ pub(crate) struct Entering {
     last_time: LogTime,
 }
 
+impl Entering {
+    /// The core, if it is there already.
+    pub(super) const fn raft(&self) -> Option<&Raft> {
+        self.raft.as_ref()
+    }
+}
+
 /// What is awaited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {

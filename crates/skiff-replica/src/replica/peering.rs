@@ -288,8 +288,14 @@ impl Replica {
 
     fn hello(&self) -> Hello {
         let is_fresh = self.identity.standing == Standing::Fresh;
+        let core = match &self.phase {
+            Phase::Fresh => None,
+            Phase::Entering(entering) => entering.raft(),
+            Phase::Member(member) => Some(&member.raft),
+        };
+        // Only what is durable: it is held against a later run that knows less.
         let (term, durable) =
-            self.raft().map(|raft| (raft.term(), raft.durable())).unwrap_or_default();
+            core.map(|core| (core.durable_hard_state().term, core.durable())).unwrap_or_default();
         Hello {
             cluster: self.identity.cluster.clone(),
             instance: self.identity.instance.map(|instance| instance.0),
