@@ -162,7 +162,8 @@ fn entry(entry: &Entry) -> String {
         Payload::Membership(one) => membership(one),
         Payload::Unknown { kind, .. } => format!("kind {kind}"),
     };
-    format!("{}={payload}", entry.position())
+    let time = if entry.time.0 == 0 { String::new() } else { format!(" at time {}", entry.time) };
+    format!("{}={payload}{time}", entry.position())
 }
 
 pub fn membership(membership: &Membership) -> String {

@@ -118,10 +118,25 @@ impl Args {
     }
 }
 
+/// `voters 1 2 outgoing 2 3 learners 4`.
+fn membership_of(text: &str) -> Res<Membership> {
+    let mut membership = Membership::default();
+    let mut into = &mut membership.voters;
+    for word in text.split_whitespace() {
+        match word {
+            "voters" => into = &mut membership.voters,
+            "outgoing" => into = &mut membership.outgoing,
+            "learners" => into = &mut membership.learners,
+            id => drop(into.insert(node(id)?)),
+        }
+    }
+    membership.nodes = membership.members().map(|id| (id, Default::default())).collect();
+    Ok(membership)
+}
+
 fn payload(text: &str) -> Res<Payload> {
-    if let Some(ids) = text.strip_prefix("voters ") {
-        let ids: Vec<NodeId> = ids.split_whitespace().map(node).collect::<Res<_>>()?;
-        return Ok(Payload::Membership(Box::new(Membership::of(ids))));
+    if text.starts_with("voters ") {
+        return Ok(Payload::Membership(Box::new(membership_of(text)?)));
     }
     Ok(match text {
         "noop" => Payload::Noop,
