@@ -82,15 +82,21 @@ impl<D: Disk> Log<D> {
     pub fn append(&mut self, writes: &[Write]) -> Appended {
         self.group.start(self.hard_state);
         let result = self.directory.check().and_then(|()| self.append_all(writes));
-        let error = result.err().map(|error| {
-            if self.group.is_split {
-                let reason = format!("half of a write is there, and then: {error}");
-                self.directory.poison(&reason);
-                return StoreError::Poisoned { reason };
-            }
-            error
-        });
+        let error = result.err().map(|error| self.judge(error));
         Appended { durable: self.group.durable, error }
+    }
+
+    /// Whether the log can go on after this.
+    fn judge(&self, error: StoreError) -> StoreError {
+        if matches!(error, StoreError::Misuse(_)) {
+            return error;
+        }
+        if self.group.is_split {
+            let reason = format!("half of a write is there, and then: {error}");
+            self.directory.poison(&reason);
+            return StoreError::Poisoned { reason };
+        }
+        self.directory.failed(error)
     }
 
     /// A handle to read entries back, which works at the same time as writes.

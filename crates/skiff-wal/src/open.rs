@@ -2,8 +2,7 @@
 
 use std::{io, sync::Arc};
 
-use skiff_core::Index;
-use skiff_storage::{Identity, LogReader, Opening, Recovered, Standing, StoreError};
+use skiff_storage::{Identity, LogReader, Opening, Recovered, StoreError};
 
 use crate::{
     batch::BatchHeader,
@@ -17,7 +16,7 @@ use crate::{
     reader::{Shared, Visible},
     recovery::{self, Recovery},
     segment::{self, FIRST_BATCH, Order, Segment},
-    snapshot::{self, Snapshots},
+    snapshot::Snapshots,
     supply::OnDemand,
     tail::{Extents, Tail},
     walk::Link,
@@ -116,7 +115,7 @@ fn reopen<D: Disk>(
 ) -> Result<Opened<D>, StoreError> {
     let identity = opening.reopen(&kept.identity)?;
     let recovery = recovery::recover(&disk, &kept, files)?;
-    check_snapshot(&disk, &kept, &recovery, files)?;
+    recovery::check_snapshot(&disk, &kept, &recovery, files)?;
     make_sure(&disk, &recovery, files)?;
     let kept = Kept { identity: identity.clone(), log: kept.log, synced: recovery.last.number };
     identity::write(&disk, &kept)?;
@@ -124,22 +123,6 @@ fn reopen<D: Disk>(
     log.mark_opening()?;
     let snapshots = Snapshots::new(Arc::clone(log.directory()));
     Ok(Opened { identity, recovered, log, snapshots })
-}
-
-/// A member's log begins after a snapshot, so that must be there.
-fn check_snapshot<D: Disk>(
-    disk: &D,
-    kept: &Kept,
-    recovery: &Recovery<D::File>,
-    files: &Files<D::File>,
-) -> Result<(), StoreError> {
-    let base = recovery.tail.base.index;
-    let is_member = kept.identity.standing == Standing::Member;
-    if is_member && base > Index::ZERO && !snapshot::covers(files, base) {
-        let reason = format!("the log begins after {base}, and no snapshot reaches that far");
-        return Err(StoreError::Lost { path: disk.path(""), reason });
-    }
-    Ok(())
 }
 
 /// Writes the last batch once more, byte for byte, and syncs it: if its sync failed in the process

@@ -6,26 +6,22 @@
 //! is a torn end only if no batch behind it is newer, and if IDENTITY does not say that it was
 //! synced. What else of the same batch is good or bad proves nothing.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, io, sync::Arc};
 
-use bytes::Bytes;
-use skiff_core::{Entry, HardState, Index, LogTime, Payload};
-use skiff_storage::{Recovered, StoreError};
+use skiff_core::{Entry, Index, LogTime};
+use skiff_storage::{Recovered, Standing, StoreError};
 
 use crate::{
-    batch::{BatchHeader, HEADER},
-    disk::{Disk, DiskFile},
+    batch::BatchHeader,
+    disk::Disk,
     files::{Files, Found},
     identity::Kept,
-    place::Place,
-    record::{RawEntry, Record},
+    place::{LogId, Place},
+    replay::{self, Nonsense, Replay},
     segment::FIRST_BATCH,
-    tail::{Change, Extents, Tail},
-    walk::{self, Batch, Behind, End, Reason, Step, Walk},
+    snapshot,
+    tail::{Extents, Tail},
+    walk::{self, Behind, End, Reason, Step, Walk},
 };
 
 /// All that is known of a log whose files hold what they must.
@@ -55,7 +51,7 @@ pub(crate) fn recover<D: Disk>(
     kept: &Kept,
     files: &Files<D::File>,
 ) -> Result<Recovery<D::File>, StoreError> {
-    let search = Search { disk, kept, segments: &files.segments };
+    let search = Search { disk, log: kept.log, segments: &files.segments };
     let first = search.first_segment()?;
     let mut replay = Replay::default();
     let place = Place { segment: first, offset: FIRST_BATCH };
@@ -69,14 +65,39 @@ pub(crate) fn recover<D: Disk>(
     let Some(last) = replay.last else {
         return Err(search.corrupt(&end, Index::ZERO, "no batch is left at the start of the log"));
     };
-    let behind = search.judge(&end, &last, replay.tail.last.index)?;
+    let behind = search.judge(&end, &last, kept.synced, replay.tail.last.index)?;
     let remarks = search.remarks(&end, &behind);
-    Ok(replay.finish(last, end.place, behind.highest, &search, remarks))
+    Ok(search.gather(replay, last, end.place, behind.highest, remarks))
+}
+
+/// The segment with which the log begins.
+pub(crate) fn first_segment<D: Disk>(
+    disk: &D,
+    log: LogId,
+    files: &Files<D::File>,
+) -> Result<u64, StoreError> {
+    Search { disk, log, segments: &files.segments }.first_segment()
+}
+
+/// A member's log begins after a snapshot, so that must be there.
+pub(crate) fn check_snapshot<D: Disk>(
+    disk: &D,
+    kept: &Kept,
+    recovery: &Recovery<D::File>,
+    files: &Files<D::File>,
+) -> Result<(), StoreError> {
+    let base = recovery.tail.base.index;
+    let is_member = kept.identity.standing == Standing::Member;
+    if is_member && base > Index::ZERO && !snapshot::covers(files, base) {
+        let reason = format!("the log begins after {base}, and no snapshot reaches that far");
+        return Err(StoreError::Lost { path: disk.path(""), reason });
+    }
+    Ok(())
 }
 
 struct Search<'a, D: Disk> {
     disk: &'a D,
-    kept: &'a Kept,
+    log: LogId,
     segments: &'a BTreeMap<u64, Found<D::File>>,
 }
 
@@ -108,12 +129,12 @@ impl<D: Disk> Search<'_, D> {
     fn newest_batch(&self, number: u64, found: &Found<D::File>) -> io::Result<Option<BatchHeader>> {
         let mut headers = Vec::new();
         let start = Place { segment: number, offset: FIRST_BATCH };
-        walk::headers(found, self.kept.log, start, |place, header, _| {
+        walk::headers(found, self.log, start, |place, header, _| {
             headers.extend(header.map(|header| (header.number, place)));
         })?;
         headers.sort_unstable();
         for (_, place) in headers.into_iter().rev() {
-            if let Step::Batch(batch) = Walk::from(self.segments, self.kept.log, place).step()? {
+            if let Step::Batch(batch) = Walk::from(self.segments, self.log, place).step()? {
                 return Ok(Some(batch.header));
             }
         }
@@ -121,7 +142,13 @@ impl<D: Disk> Search<'_, D> {
     }
 
     /// Decides whether the log just ends here, perhaps torn, or goes on behind damage.
-    fn judge(&self, end: &End, last: &BatchHeader, index: Index) -> Result<Behind, StoreError> {
+    fn judge(
+        &self,
+        end: &End,
+        last: &BatchHeader,
+        synced: u64,
+        index: Index,
+    ) -> Result<Behind, StoreError> {
         match end.reason {
             Reason::NoSegment => {
                 let (missing, from) = (self.name(end.place.segment), self.name(last.place.segment));
@@ -137,7 +164,7 @@ impl<D: Disk> Search<'_, D> {
             Reason::Unlinked => return Err(self.corrupt(end, index, "it was synced before")),
             Reason::NoBatch(_) | Reason::Damaged { .. } => {}
         }
-        let behind = walk::look_behind(self.segments, self.kept.log, end.place, last.number)
+        let behind = walk::look_behind(self.segments, self.log, end.place, last.number)
             .map_err(|error| self.unreadable(error))?;
         if let Some(later) = behind.later {
             let place = later.place;
@@ -149,8 +176,8 @@ impl<D: Disk> Search<'_, D> {
             );
             return Err(self.corrupt(end, index, &proof));
         }
-        if last.number < self.kept.synced {
-            let proof = format!("but IDENTITY says that batch {} was synced", self.kept.synced);
+        if last.number < synced {
+            let proof = format!("but IDENTITY says that batch {synced} was synced");
             return Err(self.corrupt(end, index, &proof));
         }
         Ok(behind)
@@ -183,6 +210,44 @@ impl<D: Disk> Search<'_, D> {
         remarks
     }
 
+    fn gather(
+        &self,
+        replay: Replay,
+        last: BatchHeader,
+        end: Place,
+        highest: u64,
+        remarks: Vec<String>,
+    ) -> Recovery<D::File> {
+        let mut recovered = Recovered { remarks, ..replay.recovered };
+        recovered.hard_state = replay::not_before(recovered.hard_state, &recovered);
+        let (mut segments, mut spare) = (BTreeMap::new(), Vec::new());
+        for (number, found) in self.segments {
+            let header = found.header.ok();
+            let is_used = replay.visited.contains(number) || *number == end.segment;
+            if is_used && *number >= last.first_segment {
+                let size = header.map_or(found.size, |header| header.size);
+                segments.insert(*number, (Arc::clone(&found.file), size));
+            } else if header.is_none_or(|header| header.log == self.log) {
+                spare.push(found.name.clone());
+            } else {
+                recovered.remarks.push(format!("{} is of another log and is ignored", found.name));
+            }
+        }
+        let newest = self.segments.keys().next_back();
+        Recovery {
+            needs_time: replay.needs_time && replay.tail.last != replay.tail.base,
+            recovered,
+            tail: replay.tail,
+            extents: replay.extents,
+            last,
+            end,
+            highest: highest.max(last.number),
+            segments,
+            spare,
+            next_segment: newest.map_or(1, |number| number.saturating_add(1)),
+        }
+    }
+
     fn name(&self, segment: u64) -> String {
         crate::segment::name(segment)
     }
@@ -197,14 +262,9 @@ impl<D: Disk> Search<'_, D> {
 
     /// `index` is that of the last good entry.
     fn corrupt(&self, end: &End, index: Index, proof: &str) -> StoreError {
-        let offset = match end.reason {
-            Reason::Damaged { offset, .. } => offset,
-            Reason::Header(_) | Reason::NoSegment => 0,
-            Reason::NoBatch(_) | Reason::Unlinked => end.place.offset,
-        };
         StoreError::Corrupt {
             path: self.disk.path(&self.name(end.place.segment)),
-            offset,
+            offset: end.offset(),
             index: Some(index.next()),
             reason: format!("{}, {proof}", end.reason.text()),
         }
@@ -220,134 +280,12 @@ impl<D: Disk> Search<'_, D> {
     }
 }
 
-/// A batch whose checksums are right and which still cannot be.
-struct Nonsense {
-    place: Place,
-    index: Index,
-    reason: &'static str,
-}
-
-#[derive(Default)]
-struct Replay {
-    recovered: Recovered,
-    tail: Tail,
-    extents: Extents,
-    last: Option<BatchHeader>,
-    visited: BTreeSet<u64>,
-    needs_time: bool,
-}
-
-impl Replay {
-    fn take(&mut self, batch: &Batch<'_>) -> Result<(), Nonsense> {
-        let header = batch.header;
-        let nonsense = |at: u32, index: Index, reason| {
-            let offset = header.place.offset + HEADER as u64 + u64::from(at);
-            Err(Nonsense { place: Place { offset, ..header.place }, index, reason })
-        };
-        let begins = matches!(batch.records.first(), Some((_, Record::BeginAfter(_))));
-        if self.last.is_none() && header.previous != 0 && !begins {
-            return nonsense(0, Index::ZERO, "the log begins in its middle");
-        }
-        for (at, record) in &batch.records {
-            let Some(change) = Change::of(*at, record) else { continue };
-            let index = self.tail.last.index.next();
-            if !self.tail.make(change) {
-                return nonsense(*at, index, "a record does not follow the one before");
-            }
-            self.extents.make(header.place, change);
-            if self.follow(record).is_err() {
-                return nonsense(*at, index, "an entry's payload is not of its kind");
-            }
-        }
-        self.recovered.hard_state = header.hard_state;
-        self.visited.insert(header.place.segment);
-        self.last = Some(header);
-        Ok(())
-    }
-
-    fn follow(&mut self, record: &Record<'_>) -> Result<(), skiff_core::Malformed> {
-        match record {
-            Record::Entry(raw) => {
-                self.recovered.append(&without_command(raw)?);
-                self.needs_time = false;
-            }
-            Record::TruncateFrom(from) => {
-                self.needs_time |= *from <= self.recovered.last.index;
-                self.recovered.truncate_from(*from);
-            }
-            Record::BeginAfter(base) => {
-                self.needs_time = false;
-                self.recovered.begin_after(*base);
-            }
-            Record::NextSegment(_) | Record::Opened { .. } | Record::Closed => {}
-        }
-        Ok(())
-    }
-
-    fn finish<D: Disk>(
-        mut self,
-        last: BatchHeader,
-        end: Place,
-        highest: u64,
-        search: &Search<'_, D>,
-        remarks: Vec<String>,
-    ) -> Recovery<D::File> {
-        self.visited.insert(end.segment);
-        self.recovered.remarks = remarks;
-        self.recovered.hard_state = not_before(self.recovered.hard_state, &self.recovered);
-        let mut segments = BTreeMap::new();
-        let mut spare = Vec::new();
-        for (number, found) in search.segments {
-            let header = found.header.ok();
-            if self.visited.contains(number) && *number >= last.first_segment {
-                let size = header.map_or(found.size, |header| header.size);
-                segments.insert(*number, (Arc::clone(&found.file), size));
-            } else if header.is_none_or(|header| header.log == search.kept.log) {
-                spare.push(found.name.clone());
-            } else {
-                let remark = format!("{} is of another log and is ignored", found.name);
-                self.recovered.remarks.push(remark);
-            }
-        }
-        let next_segment = search.segments.keys().next_back().map_or(1, |number| number + 1);
-        Recovery {
-            needs_time: self.needs_time && self.tail.last != self.tail.base,
-            recovered: self.recovered,
-            tail: self.tail,
-            extents: self.extents,
-            last,
-            end,
-            highest: highest.max(last.number),
-            segments,
-            spare,
-            next_segment,
-        }
-    }
-}
-
-/// The entry as far as it matters to [`Recovered`]: a command's bytes are not copied.
-fn without_command(raw: &RawEntry<'_>) -> Result<Entry, skiff_core::Malformed> {
-    let is_command = raw.kind == Payload::Command(Bytes::new()).kind();
-    let raw = if is_command { RawEntry { payload: &[], ..*raw } } else { *raw };
-    raw.to_entry()
-}
-
-/// A term below that of the last entry is that of a write that was torn between its batches: in the
-/// entry's term this node has not voted, or the batch with the vote would be there.
-fn not_before(hard_state: HardState, recovered: &Recovered) -> HardState {
-    if hard_state.term < recovered.last.term {
-        HardState { term: recovered.last.term, vote: None }
-    } else {
-        hard_state
-    }
-}
-
 /// Sets the time of the last entry, once it could be read.
 pub(crate) fn set_time(recovered: &mut Recovered, last: &[Entry]) {
     recovered.last_time = last.last().map_or(LogTime::ZERO, |entry| entry.time);
 }
 
-impl<F: DiskFile> Recovery<F> {
+impl<F> Recovery<F> {
     /// The file into which the next batch goes, and how many bytes batches can take in it.
     pub(crate) fn current(&self) -> Option<&(Arc<F>, u64)> {
         self.segments.get(&self.end.segment)

@@ -43,6 +43,17 @@ pub(crate) struct End {
     pub(crate) header: Option<BatchHeader>,
 }
 
+impl End {
+    /// The byte of the segment at which something is wrong.
+    pub(crate) const fn offset(&self) -> u64 {
+        match self.reason {
+            Reason::Damaged { offset, .. } => offset,
+            Reason::Header(_) | Reason::NoSegment => 0,
+            Reason::NoBatch(_) | Reason::Unlinked => self.place.offset,
+        }
+    }
+}
+
 /// Why there is no good batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {

@@ -1,0 +1,251 @@
+//! Looks at a folder without opening it: nothing is locked, nothing is changed, and it works on a
+//! folder that is damaged or in use.
+
+use std::path::PathBuf;
+
+use skiff_storage::{Identity, Recovered, SnapshotMeta, StoreError};
+
+use crate::{
+    batch::{BatchHeader, HEADER},
+    disk::{Disk, files::FileDisk},
+    files::Files,
+    identity::{self, Kept},
+    place::{LogId, Place},
+    record::Record,
+    recovery,
+    segment::{self, BadHeader, FIRST_BATCH, SegmentHeader},
+    snapshot,
+    walk::{self, End, Reason, Step, Walk},
+};
+
+/// A folder that is looked at.
+#[derive(Debug)]
+pub struct Inspection<D: Disk = FileDisk> {
+    disk: D,
+    identity: Result<Option<Kept>, StoreError>,
+    files: Files<D::File>,
+}
+
+/// What stands in the log, in the order in which it was written.
+#[derive(Debug)]
+pub enum Finding<'a> {
+    /// A batch of which everything is well.
+    Batch {
+        /// Its file.
+        path: PathBuf,
+        /// Its header.
+        header: &'a BatchHeader,
+        /// Its records, each with the byte of the file at which it begins.
+        records: &'a [(u64, Record<'a>)],
+    },
+    /// Something that was synced is damaged; good batches follow behind it.
+    Damage {
+        /// The file.
+        path: PathBuf,
+        /// The byte of it.
+        offset: u64,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// The log ends here.
+    End {
+        /// The file.
+        path: PathBuf,
+        /// The byte of it.
+        offset: u64,
+        /// If a batch begins here that is not whole: what is wrong with it. It was being written
+        /// when the log was looked at or when the power went.
+        torn: Option<&'static str>,
+    },
+}
+
+/// A segment that is looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentFile {
+    /// Its file.
+    pub path: PathBuf,
+    /// How long the file is.
+    pub size: u64,
+    /// Its header, or what is wrong with it.
+    pub header: Result<SegmentHeader, String>,
+}
+
+/// Looks at the folder at `dir`.
+///
+/// # Errors
+///
+/// If the files in it cannot be listed or opened. That they are damaged is no error here.
+pub fn inspect(dir: impl Into<PathBuf>) -> Result<Inspection, StoreError> {
+    Inspection::of(FileDisk::new(dir))
+}
+
+impl<D: Disk> Inspection<D> {
+    /// Looks at the folder on this disk.
+    ///
+    /// # Errors
+    ///
+    /// If the files in it cannot be listed or opened. That they are damaged is no error here.
+    pub fn of(disk: D) -> Result<Self, StoreError> {
+        let files = Files::find(&disk)?;
+        let identity = identity::read(&disk);
+        Ok(Self { disk, identity, files })
+    }
+
+    /// Whose folder it is; `None` if it is nobody's yet.
+    ///
+    /// # Errors
+    ///
+    /// If the file that says so is damaged or of a newer format.
+    pub fn identity(&self) -> Result<Option<&Identity>, StoreError> {
+        match &self.identity {
+            Ok(kept) => Ok(kept.as_ref().map(|kept| &kept.identity)),
+            Err(error) => Err(error.clone()),
+        }
+    }
+
+    /// The files of the log, the oldest first.
+    #[must_use]
+    pub fn segments(&self) -> Vec<SegmentFile> {
+        let segment = |found: &crate::files::Found<D::File>| SegmentFile {
+            path: self.disk.path(&found.name),
+            size: found.size,
+            header: found.header.map_err(|bad| match bad {
+                BadHeader::Damaged(reason) => reason.to_owned(),
+                BadHeader::Newer(format) => format!("its format {format} is newer"),
+            }),
+        };
+        self.files.segments.values().map(segment).collect()
+    }
+
+    /// The snapshots, the oldest first, each verified as a whole.
+    #[must_use]
+    pub fn snapshots(&self) -> Vec<(PathBuf, Result<SnapshotMeta, StoreError>)> {
+        let mut names = self.files.snapshots.clone();
+        names.sort_unstable();
+        let look = |name: snapshot::Name| {
+            let meta = snapshot::read(&self.disk, name).map(|(meta, _)| meta);
+            (self.disk.path(&name.file()), meta)
+        };
+        names.into_iter().map(look).collect()
+    }
+
+    /// Files that are not Skiff's.
+    #[must_use]
+    pub fn strangers(&self) -> &[String] {
+        &self.files.strangers
+    }
+
+    /// What opening the log would find, or why it would be refused.
+    ///
+    /// # Errors
+    ///
+    /// As [`Log::open`](crate::Log::open).
+    pub fn verify(&self) -> Result<Recovered, StoreError> {
+        self.files.check_format(&self.disk)?;
+        let kept = match &self.identity {
+            Err(error) => return Err(error.clone()),
+            Ok(Some(kept)) => kept,
+            Ok(None) if self.files.segments.is_empty() && self.files.snapshots.is_empty() => {
+                return Ok(Recovered::default());
+            }
+            Ok(None) => {
+                let reason = "IDENTITY is missing beside a log or a snapshot".to_owned();
+                return Err(StoreError::Lost { path: self.disk.path(""), reason });
+            }
+        };
+        if kept.identity.boot == 0 {
+            return Ok(Recovered::default());
+        }
+        let recovery = recovery::recover(&self.disk, kept, &self.files)?;
+        recovery::check_snapshot(&self.disk, kept, &recovery, &self.files)?;
+        Ok(recovery.recovered)
+    }
+
+    /// Shows everything in the log, also what lies behind damage.
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be read.
+    pub fn walk(&self, mut show: impl FnMut(Finding<'_>)) -> Result<(), StoreError> {
+        let Some((log, mut place)) = self.start()? else { return Ok(()) };
+        let mut newest = 0;
+        loop {
+            let mut walk = Walk::from(&self.files.segments, log, place);
+            let end = loop {
+                match walk.step().map_err(|error| self.unreadable(error))? {
+                    Step::Batch(batch) => {
+                        newest = batch.header.number;
+                        self.show_batch(&batch, &mut show);
+                    }
+                    Step::End(end) => break end,
+                }
+            };
+            let behind = walk::look_behind(&self.files.segments, log, end.place, newest)
+                .map_err(|error| self.unreadable(error))?;
+            let unlinked = end.header.filter(|_| end.reason == Reason::Unlinked);
+            let Some(later) = unlinked.or(behind.later) else {
+                show(self.end(&end));
+                return Ok(());
+            };
+            show(Finding::Damage {
+                path: self.path(end.place),
+                offset: end.offset(),
+                reason: end.reason.text(),
+            });
+            place = later.place;
+        }
+    }
+
+    /// The newest term and vote that stand anywhere in the log, be it damaged or not: every batch
+    /// carries them.
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be read.
+    pub fn newest_batch(&self) -> Result<Option<BatchHeader>, StoreError> {
+        let mut newest: Option<BatchHeader> = None;
+        self.walk(|finding| {
+            if let Finding::Batch { header, .. } = finding {
+                newest = Some(*header);
+            }
+        })?;
+        Ok(newest)
+    }
+
+    /// The log and where it begins.
+    fn start(&self) -> Result<Option<(LogId, Place)>, StoreError> {
+        let header = self.files.segments.values().find_map(|found| found.header.ok());
+        let kept = self.identity.as_ref().ok().and_then(Option::as_ref);
+        let log = kept.map(|kept| kept.log).or_else(|| header.map(|header| header.log));
+        let (Some(log), Some(oldest)) = (log, self.files.segments.keys().next()) else {
+            return Ok(None);
+        };
+        let first = match recovery::first_segment(&self.disk, log, &self.files) {
+            Ok(first) => first,
+            Err(error @ StoreError::Io { .. }) => return Err(error),
+            Err(_) => *oldest,
+        };
+        Ok(Some((log, Place { segment: first, offset: FIRST_BATCH })))
+    }
+
+    fn show_batch(&self, batch: &walk::Batch<'_>, show: &mut impl FnMut(Finding<'_>)) {
+        let start = batch.header.place.offset + HEADER as u64;
+        let records: Vec<_> =
+            batch.records.iter().map(|(at, record)| (start + u64::from(*at), *record)).collect();
+        let path = self.path(batch.header.place);
+        show(Finding::Batch { path, header: &batch.header, records: &records });
+    }
+
+    fn end(&self, end: &End) -> Finding<'static> {
+        let torn = end.header.map(|_| end.reason.text());
+        Finding::End { path: self.path(end.place), offset: end.offset(), torn }
+    }
+
+    fn path(&self, place: Place) -> PathBuf {
+        self.disk.path(&segment::name(place.segment))
+    }
+
+    fn unreadable(&self, error: std::io::Error) -> StoreError {
+        StoreError::io("read", self.disk.path(""), error)
+    }
+}
