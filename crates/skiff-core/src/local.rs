@@ -59,12 +59,13 @@ impl Local {
     }
 
     /// Whether this node may try to become leader: it is a voter, or it is outside of a membership
-    /// that is not committed yet (dissertation 4.2.2); and its disk answers.
+    /// that is not committed yet (dissertation 4.2.2); its disk answers; and there is a term left.
     pub(crate) fn may_campaign(&self) -> bool {
         let (index, membership) = self.members.latest();
         let outside = !membership.contains(self.id()) && *index > self.log.committed();
         let eligible = membership.is_voter(self.id()) || (outside && !membership.voters.is_empty());
-        eligible && !self.disk.is_stuck(self.now, self.config.max_election_timeout)
+        let higher_term = self.hard.term.next() > self.hard.term;
+        eligible && higher_term && !self.disk.is_stuck(self.now, self.config.max_election_timeout)
     }
 
     /// Appends an entry of this node's own making, as leader.
