@@ -229,6 +229,20 @@ fn staged_joins() {
     serves(&mut world, &names);
 }
 
+/// A list that may still grow keeps the others waiting, whatever theirs are.
+#[test]
+fn an_open_list_is_waited_for() {
+    let mut world = World::new();
+    world.add("a", Spec::peers(&["a", "b"]));
+    world.add("b", Spec::default());
+    world.join("b", "a:1");
+    world.run(2 * SECOND);
+    assert!(instances(&world).is_empty());
+    assert_eq!(waits(&world, "a"), ["the list of `b` is not closed"]);
+    assert_eq!(waits(&world, "b"), ["peers may still be named: its list is not closed"]);
+    serves(&mut world, &["a", "b"]);
+}
+
 /// Pairs that are left alone for long are two clusters, which refuse each other.
 #[test]
 fn pairs_joined_apart_are_two_clusters_and_say_so() {

@@ -14,7 +14,7 @@ use skiff_replica::{
     Call, Consistency, Encoded, Event, Index, Input, Instant, Job, LinkId, Refused, ReplicaError,
     State, Status, Token,
 };
-use skiff_transport::{Envelope, Signal};
+use skiff_transport::{Body, Envelope, Signal};
 
 pub(crate) use self::node::Spec;
 use self::{
@@ -402,6 +402,11 @@ impl World {
     }
 
     fn send(&mut self, name: &str, link: LinkId, envelope: Envelope) {
+        if let Body::Genesis(_) = envelope.body {
+            let running = self.nodes[name].running.as_ref();
+            let is_member = running.is_some_and(|running| running.is_member);
+            assert!(is_member, "{name} gives away what it does not keep");
+        }
         if let Some((connection, (other, link))) = self.network.other(name, link) {
             let run = self.nodes[&other].run;
             let happening = Happening::Arrive { connection, link, envelope };

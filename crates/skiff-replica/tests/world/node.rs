@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use skiff_core::{Config, LoadError, NodeId};
 use skiff_replica::{
-    Applier, Apply, Encoded, Event, Input, Instant, Job, LinkId, Refused, Replica, ReplicaError,
-    Settings, Snapshots, Start, Token, is_remote,
+    Applier, Apply, Encoded, Event, Input, Instant, Job, LinkId, Position, Refused, Replica,
+    ReplicaError, Settings, Snapshots, Standing, Start, Token, is_remote,
 };
 use skiff_storage::{
     Done as WriteDone, MemoryPersistence, Opening, Persistence, Store, StoreError, Written,
@@ -83,6 +83,10 @@ pub(crate) struct Running {
     pub(crate) tokens: u64,
     accepted: u64,
     woken_at: Option<Instant>,
+    /// Whether the log was begun, in this run.
+    begun: bool,
+    /// Whether the store says that the node is a member.
+    pub(crate) is_member: bool,
 }
 
 /// What comes of a job.
@@ -130,6 +134,7 @@ impl Node {
             snapshot: store.snapshots.newest().expect("the snapshot loads"),
             machine: machine.opened_at(),
         };
+        let is_member = start.identity.standing == Standing::Member;
         self.run += 1;
         let replica = Replica::new(now, self.settings(), start)?;
         self.closed.clear();
@@ -140,6 +145,8 @@ impl Node {
             tokens: 0,
             accepted: 0,
             woken_at: None,
+            begun: false,
+            is_member,
         });
         Ok(())
     }
@@ -206,6 +213,7 @@ impl Node {
         let (after, input) = match job {
             Job::Write(write) => {
                 let id = write.id;
+                running.begun |= write.begin_after.is_some();
                 let written = log.write(write, WriteDone::new(|_| unreachable!("memory is done")));
                 assert_eq!(written.expect("memory does not fail"), Written::Done);
                 (disk, Input::Persisted { write: id })
@@ -215,6 +223,10 @@ impl Node {
                 (disk, Input::SnapshotSaved { result })
             }
             Job::Identify(identity) => {
+                let held = snapshots.newest().expect("the snapshot loads");
+                assert!(held.is_some_and(|(meta, _)| meta.position == Position::new(1, 1)));
+                assert!(running.begun, "a member's log begins with its genesis");
+                running.is_member = true;
                 (disk, Input::Identified { result: words(log.identify(&identity)) })
             }
             Job::Load { load, from, to, bytes_max } => {
