@@ -59,6 +59,12 @@ impl<D: Disk> Directory<D> {
         self.synced.store(batch, Ordering::Release);
     }
 
+    /// Notes in the identity which batches were synced.
+    pub(crate) fn mark_synced(&self) -> Result<(), StoreError> {
+        let identity = self.kept.lock().unwrap_or_else(PoisonError::into_inner).identity.clone();
+        self.identify(&identity)
+    }
+
     /// Replaces the identity, durably. The boot counter never goes back.
     pub(crate) fn identify(&self, identity: &Identity) -> Result<(), StoreError> {
         self.check()?;

@@ -117,14 +117,14 @@ impl<D: Disk> Log<D> {
     /// Ends the log with a mark that says that all of it was synced. A log that is dropped without
     /// loses nothing; but damage to its last batch could not be told from a torn write.
     pub fn close(mut self) {
-        let span = SIZE_MIN / 4;
-        let has_room = self.offset + span + RESERVE <= self.current.size;
-        if has_room && self.directory.check().is_ok() {
-            self.group.start(self.hard_state);
-            self.group.draft.push(&Record::Closed);
-            // If it fails, the log is as good as one that was dropped.
-            drop(self.flush());
+        if self.directory.check().is_err() {
+            return;
         }
+        self.group.start(self.hard_state);
+        self.group.draft.push(&Record::Closed);
+        let has_room = self.offset + self.group.draft.span() + RESERVE <= self.current.size;
+        // If it fails, the log is as good as one that was dropped.
+        drop(if has_room { self.flush() } else { self.directory.mark_synced() });
     }
 
     pub(crate) fn directory(&self) -> &Arc<Directory<D>> {

@@ -2,6 +2,7 @@
 //! hold.
 
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use std::fmt;
 
