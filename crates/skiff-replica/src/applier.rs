@@ -11,8 +11,8 @@ use skiff_storage::InstanceId;
 use thiserror::Error;
 
 use crate::{
-    error::Refused,
     machine::{Batch, Encoded, MachineError, Mark, Opened, Queries, Snapshots},
+    refused::Refused,
 };
 
 /// Owns a state machine and does the jobs of the machine lane on it.

@@ -7,7 +7,8 @@ use skiff_storage::InstanceId;
 use thiserror::Error;
 
 use crate::{
-    error::{Leader, ReplicaError},
+    error::ReplicaError,
+    refused::Leader,
     status::{PeerStatus, Waiting},
 };
 
@@ -78,7 +79,7 @@ pub enum Event {
     Formed {
         /// Its instance.
         instance: InstanceId,
-        /// Who founded it, by name; `None` if that is not known.
+        /// Who founded it, by name.
         founder: Option<String>,
         /// The names of all members.
         members: Vec<String>,

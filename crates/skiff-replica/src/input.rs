@@ -4,7 +4,7 @@ use bytes::Bytes;
 use skiff_core::{Entry, Index, Instant, LoadError, LoadId, Token, WriteId};
 use skiff_transport::{Consistency, Signal};
 
-use crate::{error::Refused, job::LinkId};
+use crate::{job::LinkId, refused::Refused};
 
 /// One thing that happened, for [`Replica::step`](crate::Replica::step). Plain data, so that a run
 /// can be recorded and replayed.

@@ -7,11 +7,7 @@ use skiff_core::{Apply, Index, LoadId, Token, Write};
 use skiff_storage::{Identity, SnapshotMeta};
 use skiff_transport::Envelope;
 
-use crate::{
-    error::{Refused, ReplicaError},
-    event::Event,
-    machine::Mark,
-};
+use crate::{error::ReplicaError, event::Event, machine::Mark, refused::Refused};
 
 /// One thing to do, from [`Replica::poll`](crate::Replica::poll).
 ///

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod applier;
+mod call_error;
 mod calls;
 mod error;
 mod event;
@@ -11,14 +12,14 @@ mod job;
 mod links;
 mod machine;
 mod refusals;
+mod refused;
 mod replica;
 mod settings;
 mod status;
 
 pub use applier::{Applier, ApplyError};
-pub use error::{
-    CommandError, EntryPosition, Leader, Outcome, ReadError, Refused, ReplicaError, StartError,
-};
+pub use call_error::{CommandError, ReadError};
+pub use error::{ReplicaError, StartError};
 pub use event::{Event, Refusal, State};
 pub use input::{Call, Input};
 pub use job::{Job, LinkId, is_remote};
@@ -26,6 +27,7 @@ pub use machine::{
     At, Batch, Encoded, KeepsNothing, MachineError, Malformed, Mark, Opened, Queries, Raw,
     SnapshotWriter, Snapshots, StateMachine,
 };
+pub use refused::{EntryPosition, Leader, Outcome, Refused};
 pub use replica::Replica;
 pub use settings::{CommandCheck, MachineFormat, Settings, Start};
 pub use skiff_core as core;

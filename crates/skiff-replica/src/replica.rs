@@ -2,6 +2,7 @@
 
 mod calling;
 mod founding;
+mod genesis;
 mod member;
 mod peering;
 
@@ -14,7 +15,7 @@ use skiff_transport::Hello;
 pub(crate) use self::{founding::Entering, member::Member};
 use crate::{
     calls::{Calls, Stage, Wanted},
-    error::{Leader, ReplicaError, StartError},
+    error::{ReplicaError, StartError},
     event::{Event, State},
     forming::Forming,
     input::{Call, Input},
@@ -22,6 +23,7 @@ use crate::{
     links::Links,
     machine::Opened,
     refusals::Refusals,
+    refused::Leader,
     settings::{Settings, Start},
     status::{PeerStatus, Status},
 };

@@ -5,7 +5,7 @@ use std::fmt;
 use skiff_core::{self as core, NodeId, Term};
 use skiff_storage::{InstanceId, Standing};
 
-use crate::{error::Leader, event::State};
+use crate::{event::State, refused::Leader};
 
 /// How a replica stands, as told by [`Replica::status`](crate::Replica::status).
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,31 +3,11 @@
 mod world;
 
 use skiff_replica::{
-    Call, CommandError, Consistency, Event, Input, Outcome, Refused, ReplicaError, State, Token,
+    Call, CommandError, Consistency, Input, Outcome, Refused, ReplicaError, State,
 };
-use skiff_transport::{
-    Answer as WireAnswer, Ask, Body, Envelope, Hello, Refusal, Request, Standing,
+use world::{
+    Answer, MS, PATIENCE, SECOND, Spec, World, bytes, followers, refused, three_forwarding,
 };
-use world::{Answer, MS, PATIENCE, SECOND, Spec, World, bytes};
-
-fn refused(world: &mut World, call: &world::CallId) -> CommandError {
-    match world.wait(call) {
-        Answer::Refused(refused) => refused.into(),
-        other => panic!("{other:?}"),
-    }
-}
-
-fn followers(world: &World, leader: &str) -> Vec<String> {
-    world.names().into_iter().filter(|name| name != leader).collect()
-}
-
-fn three_forwarding() -> World {
-    let mut world = World::new();
-    for name in ["a", "b", "c"] {
-        world.add(name, Spec::peers(&["a", "b", "c"]).forwarding());
-    }
-    world
-}
 
 #[test]
 fn a_follower_names_the_leader() {
@@ -114,6 +94,22 @@ fn what_is_appended_ends_by_its_deadline_with_its_position() {
     assert_eq!((position.term, position.index), (core.term, core.last.index.next()));
     assert_eq!(Some(position.instance), world.status(&leader).instance);
     assert_eq!(error.outcome(), Outcome::Unknown);
+}
+
+/// The disks are so slow that the deadline comes first.
+#[test]
+fn a_command_whose_caller_was_told_of_the_deadline_is_not_answered_again() {
+    let mut world = World::new();
+    for name in ["a", "b", "c"] {
+        world.add(name, Spec { disk: 60 * MS, ..Spec::peers(&["a", "b", "c"]) });
+    }
+    let leader = world.elect();
+    let call = world.command_within(&leader, 3, 20 * MS);
+    let error = refused(&mut world, &call);
+    assert_eq!(error.outcome(), Outcome::Unknown);
+    world.until("it is done", |world| world.value(&leader) == 3);
+    world.run(SECOND);
+    assert!(matches!(world.answer(&call), Some(Answer::Refused(Refused::Timeout { .. }))));
 }
 
 #[test]
@@ -367,161 +363,4 @@ fn a_slow_machine_ends_no_leadership_and_its_callers_end_in_time() {
     }
     world.run(10 * SECOND);
     assert_eq!(world.status(&leader).term, term);
-}
-
-fn envelope(from: u128, body: Body) -> Envelope {
-    let from = skiff_core::NodeId(from);
-    Envelope { group: 0, from, to: skiff_core::NodeId(0), boot: 0, body }
-}
-
-fn client_hello() -> Envelope {
-    let hello = Hello { cluster: "orders".into(), standing: Standing::Client, ..Hello::default() };
-    envelope(0, Body::Hello(Box::new(hello)))
-}
-
-fn request(id: u64, ask: Ask) -> Envelope {
-    envelope(0, Body::Request(Box::new(Request { id, timeout_ms: 1000, hops: 0, ask })))
-}
-
-fn answers(world: &World, name: &str, link: skiff_replica::LinkId) -> Vec<WireAnswer> {
-    let said = world.said_to(name, link).iter();
-    said.filter_map(|envelope| match &envelope.body {
-        Body::Answer(answer) => Some((**answer).clone()),
-        _ => None,
-    })
-    .collect()
-}
-
-#[test]
-fn a_client_is_served_like_a_local_caller() {
-    let mut world = World::of_three();
-    let leader = world.elect();
-    let link = world.stranger(&leader);
-    world.strange(&leader, link, client_hello());
-    world.strange(&leader, link, request(1, Ask::Command(bytes("\x05"))));
-    world.run(100 * MS);
-    let query = Ask::Query { query: bytes("\x07"), consistency: Consistency::Linearizable };
-    world.strange(&leader, link, request(2, query));
-    world.strange(&leader, link, request(3, Ask::Status));
-    world.run(100 * MS);
-    let got = answers(&world, &leader, link);
-    let mut got: Vec<_> = got.into_iter().map(|answer| (answer.id, answer.result)).collect();
-    got.sort_by_key(|(id, _)| *id);
-    let name = leader.clone().into();
-    assert_eq!(got, [(1, Ok(bytes("\x05"))), (2, Ok(bytes("\x0c"))), (3, Ok(name))]);
-
-    let follower = followers(&world, &leader).remove(0);
-    let link = world.stranger(&follower);
-    world.strange(&follower, link, client_hello());
-    world.strange(&follower, link, request(9, Ask::Command(bytes("\x05"))));
-    world.run(100 * MS);
-    let refusal = answers(&world, &follower, link).remove(0).result.expect_err("it does not lead");
-    assert_eq!(refusal.code, "ENOTLEADER");
-    assert_eq!(refusal.leader, Some((leader.clone(), format!("{leader}:1"))));
-}
-
-/// Bytes that are no command never enter the log.
-#[test]
-fn undecodable_command() {
-    for forwarding in [false, true] {
-        let mut world = if forwarding { three_forwarding() } else { World::of_three() };
-        let leader = world.elect();
-        let last = world.status(&leader).core.map(|core| core.last);
-        for name in world.names() {
-            let link = world.stranger(&name);
-            world.strange(&name, link, client_hello());
-            for (id, command) in [(1, "\u{ff}"), (2, "\x05\x05"), (3, ""), (4, "text")] {
-                world.strange(&name, link, request(id, Ask::Command(bytes(command))));
-            }
-            world.run(100 * MS);
-            let answers = answers(&world, &name, link);
-            assert_eq!(answers.len(), 4);
-            for answer in answers {
-                let refusal = answer.result.expect_err("it is no number");
-                assert_eq!(
-                    (refusal.code.as_str(), refusal.outcome),
-                    ("EUNDECODABLE", Outcome::NotApplied)
-                );
-            }
-        }
-        assert_eq!(world.status(&leader).core.map(|core| core.last), last);
-    }
-}
-
-#[test]
-fn whoever_speaks_before_a_hello_is_turned_away_and_counted() {
-    let mut world = World::of_three();
-    let leader = world.elect();
-    let before = world.status(&leader).refused;
-    let link = world.stranger(&leader);
-    world.strange(&leader, link, request(1, Ask::Status));
-    world.run(10 * MS);
-    assert!(world.was_closed(&leader, link));
-    assert_eq!(world.status(&leader).refused, before + 1);
-    let told = world.events(&leader).iter().any(|e| matches!(e, Event::PeerRefused { .. }));
-    assert!(told);
-    let call = world.command(&leader, 1);
-    assert_eq!(world.wait(&call), Answer::Response(1), "others are served");
-}
-
-/// A client cannot speak as a member, and a member not as another.
-#[test]
-fn what_is_said_in_another_name_is_dropped() {
-    let mut world = World::of_three();
-    let leader = world.elect();
-    let (term, state) = (world.status(&leader).term, world.status(&leader).state);
-    let other = world.status(&leader).peers[0].node.expect("it is known");
-    let link = world.stranger(&leader);
-    world.strange(&leader, link, client_hello());
-    let message = skiff_core::Message::VoteReply { granted: true };
-    let body = Body::Raft { term: skiff_core::Term(99), message };
-    world.strange(&leader, link, envelope(other.0, body.clone()));
-    world.strange(&leader, link, envelope(0, body));
-    world.run(SECOND);
-    assert_eq!(world.status(&leader).refused, 2);
-    assert_eq!((world.status(&leader).term, world.status(&leader).state), (term, state));
-}
-
-#[test]
-fn the_answer_to_a_call_of_another_link_is_not_believed() {
-    let mut world = three_forwarding();
-    let leader = world.elect();
-    let follower = followers(&world, &leader).remove(0);
-    let link = world.stranger(&follower);
-    world.strange(&follower, link, client_hello());
-    world.run(10 * MS);
-    let call = world.command(&follower, 5);
-    let Token(id) = call.2;
-    let forged = WireAnswer { id, result: Ok(bytes("\x63")) };
-    world.strange(&follower, link, envelope(0, Body::Answer(Box::new(forged))));
-    assert_eq!(world.wait(&call), Answer::Response(5));
-}
-
-#[test]
-fn refusals_survive_the_wire() {
-    let position = skiff_replica::EntryPosition {
-        instance: skiff_replica::InstanceId(7),
-        term: skiff_replica::Term(3),
-        index: skiff_replica::Index(9),
-    };
-    let leader = Some(skiff_replica::Leader { name: "a".into(), address: "a:1".into() });
-    let outcome = Outcome::Unknown;
-    for refused in [
-        Refused::NotLeader { leader: leader.clone() },
-        Refused::NotLeader { leader: None },
-        Refused::Timeout { outcome, position: Some(position) },
-        Refused::LeadershipLost { position, leader },
-        Refused::Disconnected,
-        Refused::Stopped { outcome: Outcome::NotApplied, position: None },
-        Refused::Undecodable { reason: "nonsense".into() },
-        Refused::Unsupported { what: "flying".into() },
-        Refused::Busy { bytes: 77 },
-        Refused::TooLarge { size: 9, limit: 8 },
-    ] {
-        let refusal = Refusal::from(refused.clone());
-        let error = CommandError::from(refused.clone());
-        assert_eq!(Refused::from(refusal), refused);
-        assert!(error.code().starts_with('E'), "{error:?}");
-        assert!(!error.to_string().ends_with('.'), "{error}");
-    }
 }

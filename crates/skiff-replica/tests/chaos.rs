@@ -147,7 +147,7 @@ impl<'a> Life<'a> {
 #[test]
 fn crashes_and_cuts_lose_nothing() {
     let mut acknowledged = 0;
-    for seed in 0..60 {
+    for seed in 0..40 {
         let names = if seed % 2 == 0 { &["a", "b", "c"][..] } else { &["a", "b", "c", "d", "e"] };
         let mut life = Life::new(seed, names, 0);
         (0..150).for_each(|_| life.act());
@@ -160,14 +160,14 @@ fn crashes_and_cuts_lose_nothing() {
         });
         acknowledged += life.check_acknowledged(&life.world.history(&leader));
     }
-    assert!(acknowledged > 500, "only {acknowledged} commands were acknowledged");
+    assert!(acknowledged > 300, "only {acknowledged} commands were acknowledged");
 }
 
 /// A minority loses its disks at any time, also while the cluster forms.
 #[test]
 fn lost_disks_found_no_second_cluster() {
     let mut served = 0;
-    for seed in 0..60 {
+    for seed in 0..40 {
         let names = if seed % 2 == 0 { &["a", "b", "c"][..] } else { &["a", "b", "c", "d", "e"] };
         let mut life = Life::new(seed, names, names.len() as u64 / 2);
         (0..150).for_each(|_| life.act());
@@ -177,5 +177,5 @@ fn lost_disks_found_no_second_cluster() {
             life.check_acknowledged(&life.world.history(&leader));
         }
     }
-    assert!(served > 30, "only {served} of 60 served at the end");
+    assert!(served > 20, "only {served} of 40 served at the end");
 }

@@ -436,6 +436,26 @@ fn the_founders_state_is_everybodys_and_others_say_that_theirs_is_gone() {
     assert!(!replaced("a") && !replaced("b") && replaced("c"));
 }
 
+/// Also by the node whose name is the founder's: what it holds itself has no part in it.
+#[test]
+fn a_genesis_from_elsewhere_is_taken_as_it_is() {
+    let mut world = World::of_three();
+    serves(&mut world, &["a", "b", "c"]);
+    let history = world.history("b");
+    for name in ["b", "c"] {
+        world.crash(name);
+        world.start(name);
+    }
+    world.roll_back("a");
+    world.spec("a").history = vec![9];
+    world.start("a");
+    world.until("a to have what the others have", |world| {
+        world.status("a").standing == Standing::Member && world.history("a") == history
+    });
+    let replaced = |event: &Event| matches!(event, Event::MachineReplaced { .. });
+    assert!(world.events("a").iter().any(replaced));
+}
+
 #[test]
 fn a_first_state_that_is_too_large_stops_the_founder_with_the_sizes() {
     let mut world = World::new();

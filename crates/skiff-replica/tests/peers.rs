@@ -3,46 +3,9 @@
 mod world;
 
 use skiff_core::NodeId;
-use skiff_replica::{Event, InstanceId, LinkId, Refusal, Standing, Term};
-use skiff_transport::{self as wire, Body, Envelope, Hello, Listed};
-use world::{Answer, MS, SECOND, Spec, World};
-
-/// Somebody who is no node of the world, but speaks like one.
-struct Stranger {
-    node: u128,
-    boot: u64,
-    hello: Hello,
-}
-
-impl Stranger {
-    fn new(node: u128, name: &str) -> Self {
-        let hello = Hello {
-            cluster: "orders".into(),
-            name: name.into(),
-            address: format!("{name}:9"),
-            nonce: 77,
-            ..Hello::default()
-        };
-        Self { node, boot: 1, hello }
-    }
-
-    fn says(&self, body: Body) -> Envelope {
-        let (from, boot) = (NodeId(self.node), self.boot);
-        Envelope { group: 0, from, to: NodeId(0), boot, body }
-    }
-
-    /// Connects to a node and says hello.
-    fn meets(&self, world: &mut World, name: &str) -> LinkId {
-        let link = world.stranger(name);
-        self.says_hello(world, name, link);
-        link
-    }
-
-    fn says_hello(&self, world: &mut World, name: &str, link: LinkId) {
-        world.strange(name, link, self.says(Body::Hello(Box::new(self.hello.clone()))));
-        world.run(5 * MS);
-    }
-}
+use skiff_replica::{Event, InstanceId, Refusal, Standing, Term};
+use skiff_transport::{self as wire, Body, Listed};
+use world::{Answer, MS, SECOND, Spec, World, stranger::Stranger};
 
 fn refusals(world: &World, name: &str) -> Vec<Refusal> {
     let events = world.events(name).iter();

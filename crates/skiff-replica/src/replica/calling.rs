@@ -7,9 +7,9 @@ use skiff_transport::{Answer, Ask, Body, Consistency, Request};
 use super::{Phase, Replica};
 use crate::{
     calls::{Origin, Stage, Wanted},
-    error::{EntryPosition, Outcome, Refused},
     input::Input,
     job::{Job, LinkId, is_remote},
+    refused::{EntryPosition, Outcome, Refused},
 };
 
 /// The longest a request from elsewhere may wait, in milliseconds: an hour.

@@ -8,34 +8,32 @@
 
 use bytes::Bytes;
 use skiff_core::{
-    self as core, HardState, Instant, LogTime, Membership, Node, NodeId, Position, Raft, Term,
-    Write, WriteId,
+    self as core, HardState, Instant, LogTime, Membership, Node, NodeId, Raft, Term, Write, WriteId,
 };
 use skiff_storage::{Identity, InstanceId, Recovered, SnapshotMeta, Standing};
-use skiff_transport::{Body, Genesis, Hello};
+use skiff_transport::{Genesis, Hello};
 
-use super::{Member, Phase, Replica};
+use super::{
+    Member, Phase, Replica,
+    genesis::{GENESIS, genesis_of, meta_of},
+};
 use crate::{
     error::{ReplicaError, StartError},
-    event::{Event, Refusal},
-    job::{Job, LinkId},
+    event::Event,
+    job::Job,
     machine::{Mark, Opened},
 };
 
-/// Where every cluster's log begins: the genesis stands for this entry.
-const GENESIS: Position = Position::new(1, 1);
 /// The write that begins the log. The core's own are numbered from 1.
 const FIRST_WRITE: WriteId = WriteId(0);
-/// A peer is sent the genesis once in so many longest election timeouts.
-const GENESIS_AGAIN: u64 = 4;
 
 /// A node on its way to membership.
 #[derive(Debug)]
 pub(crate) struct Entering {
     step: Step,
     genesis: Genesis,
-    /// Who founded the cluster, by name, if this node was there.
-    founder: Option<String>,
+    /// Whether the genesis is made here, from the machine's state.
+    founds: bool,
     /// The core, if it is ready before the machine is.
     raft: Option<Raft>,
     /// The time of the last entry in the log.
@@ -137,53 +135,16 @@ impl Replica {
                 codec: self.settings.machine.codec.clone(),
                 content: Bytes::new(),
             },
-            founder: Some(self.identity.name.clone()),
+            founds: true,
             raft: None,
             last_time: LogTime::ZERO,
         });
     }
 
-    /// A member offers the genesis of its cluster.
-    pub(super) fn take_genesis(&mut self, link: LinkId, genesis: Genesis) {
-        let names_me = genesis.membership.contains(self.identity.node);
-        if !matches!(self.phase, Phase::Fresh) || !names_me {
-            return;
-        }
-        if let Err(reason) = self.judge_genesis(link, &genesis) {
-            let address = self.links.address(link);
-            return self.tell_refused(&address, Refusal::Genesis { reason });
-        }
-        let founder = genesis.membership.nodes.values().map(|node| node.name.clone()).min();
+    /// Takes over a genesis that was made elsewhere.
+    pub(super) fn adopt(&mut self, genesis: Genesis) {
         let (step, last_time) = (Step::Capture, LogTime::ZERO);
-        self.enter(Entering { step, genesis, founder, raft: None, last_time });
-    }
-
-    fn judge_genesis(&self, link: LinkId, genesis: &Genesis) -> Result<(), String> {
-        let said = self.links.peer(link).and_then(|peer| peer.hello.instance);
-        if genesis.cluster != self.identity.cluster || Some(genesis.instance) != said {
-            return Err("it is of another cluster or instance than its sender".to_owned());
-        }
-        if genesis.position != GENESIS {
-            return Err(format!("it stands for {}, not for {GENESIS}", genesis.position));
-        }
-        self.judge_format(genesis.machine_version, &genesis.codec)
-    }
-
-    /// Whether this node's machine can read a state of this version and encoding.
-    fn judge_format(&self, version: u32, codec: &str) -> Result<(), String> {
-        let known = &self.settings.machine;
-        if codec != known.codec {
-            let known = &known.codec;
-            return Err(format!("its state is encoded as `{codec}`, this node reads `{known}`"));
-        }
-        if version > known.version {
-            let known = known.version;
-            return Err(format!(
-                "its state has version {version}, this node's machine knows up to {known}: \
-                 upgrade this node"
-            ));
-        }
-        Ok(())
+        self.enter(Entering { step, genesis, founds: false, raft: None, last_time });
     }
 
     fn enter(&mut self, entering: Entering) {
@@ -208,10 +169,10 @@ impl Replica {
     }
 
     pub(super) fn captured(&mut self, result: Result<Bytes, String>) {
-        let (me, limit) = (self.identity.name.clone(), self.settings.genesis_bytes);
+        let limit = self.settings.genesis_bytes;
         let Some(entering) = self.entering(Step::Capture) else { return };
         let genesis = &mut entering.genesis;
-        if entering.founder.as_ref() == Some(&me) {
+        if entering.founds {
             match result {
                 Ok(content) if content.len() > limit => {
                     let size = content.len();
@@ -287,11 +248,11 @@ impl Replica {
         let Phase::Entering(entering) = std::mem::replace(&mut self.phase, Phase::Fresh) else {
             return;
         };
-        let Entering { genesis, founder, raft, last_time, .. } = *entering;
+        let Entering { genesis, raft, last_time, .. } = *entering;
         let is_new = raft.is_none();
         let raft = raft.map_or_else(|| self.first_core(&genesis.membership), Ok);
         match raft {
-            Ok(raft) => self.begin(raft, genesis, last_time, is_new.then_some(founder)),
+            Ok(raft) => self.begin(raft, genesis, last_time, is_new),
             Err(error) => self.fail(error.into()),
         }
     }
@@ -318,20 +279,15 @@ impl Replica {
     }
 
     /// Is a member from now on.
-    fn begin(
-        &mut self,
-        raft: Raft,
-        genesis: Genesis,
-        last_time: LogTime,
-        formed: Option<Option<String>>,
-    ) {
-        if let Some(founder) = formed {
+    fn begin(&mut self, raft: Raft, genesis: Genesis, last_time: LogTime, is_new: bool) {
+        if is_new {
             let names = genesis.membership.nodes.values().map(|node| node.name.clone());
-            self.tell(Event::Formed {
-                instance: InstanceId(genesis.instance),
-                founder,
-                members: names.collect(),
-            });
+            let mut members: Vec<String> = names.collect();
+            members.sort();
+            // The lowest name founds.
+            let founder = members.first().cloned();
+            let instance = InstanceId(genesis.instance);
+            self.tell(Event::Formed { instance, founder, members });
         }
         if let Some(waits) = self.forming.note(self.now, Vec::new()) {
             self.tell(Event::Waiting(waits));
@@ -382,35 +338,15 @@ impl Replica {
         self.identity.instance = Some(store);
         let genesis = genesis_of(&self.identity.cluster, meta, content);
         if applied.is_some() {
-            self.begin(raft, genesis, log.last_time, None);
+            self.begin(raft, genesis, log.last_time, false);
         } else {
             let raft = Some(raft);
-            let (step, founder, last_time) = (Step::Restore, None, log.last_time);
-            let entering = Entering { step, genesis, founder, raft, last_time };
+            let (step, last_time) = (Step::Restore, log.last_time);
+            let entering = Entering { step, genesis, founds: false, raft, last_time };
             self.phase = Phase::Entering(Box::new(entering));
             self.next_step(step, restore);
         }
         Ok(())
-    }
-
-    /// Sends the genesis to a member that does not know it yet, unless it was just sent.
-    pub(super) fn send_genesis(&mut self, link: LinkId) {
-        let Phase::Member(member) = &self.phase else { return };
-        let genesis = member.genesis.clone();
-        let again = GENESIS_AGAIN * self.settings.core.max_election_timeout;
-        let now = self.now;
-        let Some(found) = self.links.get_mut(link) else { return };
-        if found.genesis_at.is_some_and(|at| now < at.after(again)) {
-            return;
-        }
-        found.genesis_at = Some(now);
-        let Some(peer) = &found.peer else { return };
-        let (node, name) = (peer.node, peer.hello.name.clone());
-        if genesis.position == GENESIS {
-            self.send(link, Body::Genesis(Box::new(genesis)));
-        } else {
-            self.tell(Event::GenesisGone { name, node });
-        }
     }
 
     /// Whether this node founded its cluster without asking anybody.
@@ -437,26 +373,4 @@ fn restore(entering: &Entering, identity: &Identity) -> Job {
     let Genesis { instance, position, membership, content, .. } = &entering.genesis;
     let mark = Mark::new(InstanceId(*instance), identity.node, *position, membership.clone());
     Job::Restore { content: content.clone(), mark: Box::new(mark) }
-}
-
-fn meta_of(genesis: &Genesis) -> SnapshotMeta {
-    SnapshotMeta {
-        instance: InstanceId(genesis.instance),
-        position: genesis.position,
-        membership: genesis.membership.clone(),
-        machine_version: genesis.machine_version,
-        codec: genesis.codec.clone(),
-    }
-}
-
-fn genesis_of(cluster: &str, meta: SnapshotMeta, content: Bytes) -> Genesis {
-    Genesis {
-        cluster: cluster.to_owned(),
-        instance: meta.instance.0,
-        position: meta.position,
-        membership: meta.membership,
-        machine_version: meta.machine_version,
-        codec: meta.codec,
-        content,
-    }
 }

@@ -9,9 +9,10 @@ use skiff_transport::{Body, Genesis};
 use super::{Phase, Replica};
 use crate::{
     calls::Stage,
-    error::{EntryPosition, Leader, Outcome, Refused, ReplicaError},
+    error::ReplicaError,
     event::Event,
     job::Job,
+    refused::{EntryPosition, Leader, Outcome, Refused},
 };
 
 /// What a member has that others have not.

@@ -6,13 +6,14 @@
 mod machine;
 mod network;
 pub(crate) mod node;
+pub(crate) mod stranger;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use skiff_replica::{
-    Call, Consistency, Encoded, Event, Index, Input, Instant, Job, LinkId, Refused, ReplicaError,
-    State, Status, Token,
+    Call, CommandError, Consistency, Encoded, Event, Index, Input, Instant, Job, LinkId, Refused,
+    ReplicaError, State, Status, Token,
 };
 use skiff_transport::{Body, Envelope, Signal};
 
@@ -138,6 +139,12 @@ impl World {
     pub(crate) fn wipe(&mut self, name: &str) {
         self.crash(name);
         self.node_mut(name).wipe();
+    }
+
+    /// The node is gone, and its directory is put back to what it was before anything was in it.
+    pub(crate) fn roll_back(&mut self, name: &str) {
+        self.crash(name);
+        self.node_mut(name).roll_back();
     }
 
     pub(crate) fn is_running(&self, name: &str) -> bool {
@@ -502,4 +509,23 @@ pub(crate) fn instances(world: &World) -> BTreeSet<u128> {
 
 pub(crate) fn bytes(text: &'static str) -> Bytes {
     Bytes::from_static(text.as_bytes())
+}
+
+pub(crate) fn refused(world: &mut World, call: &CallId) -> CommandError {
+    match world.wait(call) {
+        Answer::Refused(refused) => refused.into(),
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) fn followers(world: &World, leader: &str) -> Vec<String> {
+    world.names().into_iter().filter(|name| name != leader).collect()
+}
+
+pub(crate) fn three_forwarding() -> World {
+    let mut world = World::new();
+    for name in ["a", "b", "c"] {
+        world.add(name, Spec::peers(&["a", "b", "c"]).forwarding());
+    }
+    world
 }

@@ -174,8 +174,12 @@ impl Node {
     }
 
     pub(crate) fn wipe(&mut self) {
-        self.persistence = MemoryPersistence::new();
+        self.roll_back();
         self.wiped += 1;
+    }
+
+    pub(crate) fn roll_back(&mut self) {
+        self.persistence = MemoryPersistence::new();
     }
 
     pub(crate) fn accept(&mut self) -> LinkId {

@@ -1,0 +1,181 @@
+//! Why a call got no response, here and on the wire.
+
+use std::fmt;
+
+use skiff_core::{Index, Position, Term};
+use skiff_storage::InstanceId;
+use skiff_transport as wire;
+pub use skiff_transport::Outcome;
+
+use crate::call_error::CommandError;
+
+/// Who leads.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leader {
+    /// Its name.
+    pub name: String,
+    /// Where it is; empty if it does not listen.
+    pub address: String,
+}
+
+impl fmt::Display for Leader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` at {}", self.name, self.address)
+    }
+}
+
+/// Names one entry for good: across terms, and across instances of a cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct EntryPosition {
+    /// The instance of the cluster.
+    pub instance: InstanceId,
+    /// The term it was appended in.
+    pub term: Term,
+    /// Its index.
+    pub index: Index,
+}
+
+impl EntryPosition {
+    pub(crate) const fn new(instance: InstanceId, position: Position) -> Self {
+        Self { instance, term: position.term, index: position.index }
+    }
+}
+
+impl fmt::Display for EntryPosition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/t{} of instance {}", self.index, self.term, self.instance)
+    }
+}
+
+/// Why a call got no response: what [`CommandError`] and [`ReadError`](crate::ReadError) are made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refused {
+    /// This node does not lead.
+    NotLeader {
+        /// Who does, if known.
+        leader: Option<Leader>,
+    },
+    /// Too much is under way.
+    Busy {
+        /// How many bytes wait.
+        bytes: usize,
+    },
+    /// The command is larger than allowed.
+    TooLarge {
+        /// Its size in bytes.
+        size: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The deadline passed.
+    Timeout {
+        /// What is known of the effect.
+        outcome: Outcome,
+        /// Where the entry stands, if it was appended.
+        position: Option<EntryPosition>,
+    },
+    /// Leadership was lost after the entry was appended.
+    LeadershipLost {
+        /// Where the entry stands, or stood.
+        position: EntryPosition,
+        /// Who leads now, if known.
+        leader: Option<Leader>,
+    },
+    /// The connection to the node that was to answer is gone.
+    Disconnected,
+    /// The node stopped.
+    Stopped {
+        /// What is known of the effect.
+        outcome: Outcome,
+        /// Where the entry stands, if it was appended.
+        position: Option<EntryPosition>,
+    },
+    /// The bytes are not what the machine understands.
+    Undecodable {
+        /// What is wrong with them.
+        reason: String,
+    },
+    /// This version cannot do that.
+    Unsupported {
+        /// What.
+        what: String,
+    },
+    /// Another node refused, for a reason this version does not know.
+    Other(Box<wire::Refusal>),
+}
+
+/// The words for programs. They are part of the wire format.
+pub(crate) mod code {
+    pub(crate) const NOT_LEADER: &str = "ENOTLEADER";
+    pub(crate) const BUSY: &str = "EBUSY";
+    pub(crate) const TOO_LARGE: &str = "ETOOLARGE";
+    pub(crate) const TIMEOUT: &str = "ETIMEOUT";
+    pub(crate) const LEADERSHIP_LOST: &str = "ELEADERSHIPLOST";
+    pub(crate) const DISCONNECTED: &str = "EDISCONNECTED";
+    pub(crate) const STOPPED: &str = "ESTOPPED";
+    pub(crate) const UNDECODABLE: &str = "EUNDECODABLE";
+    pub(crate) const UNSUPPORTED: &str = "EUNSUPPORTED";
+}
+
+impl From<Refused> for wire::Refusal {
+    fn from(refused: Refused) -> Self {
+        let error = match refused {
+            Refused::Other(refusal) => return *refusal,
+            refused => CommandError::from(refused),
+        };
+        let message = match &error {
+            CommandError::Unsupported { what } => what.clone(),
+            CommandError::Undecodable { reason, .. } => reason.clone(),
+            error => error.to_string(),
+        };
+        Self {
+            code: error.code().to_owned(),
+            message,
+            leader: error.leader().map(|leader| (leader.name, leader.address)),
+            outcome: error.outcome(),
+            position: error
+                .position()
+                .map(|at| (at.instance.0, Position { term: at.term, index: at.index })),
+        }
+    }
+}
+
+impl From<wire::Refusal> for Refused {
+    fn from(refusal: wire::Refusal) -> Self {
+        let leader = leader_from(&refusal);
+        let position = position_from(&refusal);
+        let outcome = refusal.outcome;
+        let numbers = numbers_in(&refusal.message);
+        match (refusal.code.as_str(), position) {
+            (code::NOT_LEADER, _) => Self::NotLeader { leader },
+            (code::BUSY, _) if numbers.len() == 1 => Self::Busy { bytes: numbers[0] },
+            (code::TOO_LARGE, _) if numbers.len() == 2 => {
+                Self::TooLarge { size: numbers[0], limit: numbers[1] }
+            }
+            (code::TIMEOUT, position) => Self::Timeout { outcome, position },
+            (code::LEADERSHIP_LOST, Some(position)) => Self::LeadershipLost { position, leader },
+            (code::DISCONNECTED, _) => Self::Disconnected,
+            (code::STOPPED, position) => Self::Stopped { outcome, position },
+            (code::UNDECODABLE, _) => Self::Undecodable { reason: refusal.message },
+            (code::UNSUPPORTED, _) => Self::Unsupported { what: refusal.message },
+            _ => Self::Other(Box::new(refusal)),
+        }
+    }
+}
+
+/// The sizes in a sentence: they travel in the text.
+fn numbers_in(text: &str) -> Vec<usize> {
+    let words = text.split(|c: char| !c.is_ascii_digit());
+    words.filter_map(|word| word.parse().ok()).collect()
+}
+
+pub(crate) fn leader_from(refusal: &wire::Refusal) -> Option<Leader> {
+    let (name, address) = refusal.leader.clone()?;
+    Some(Leader { name, address })
+}
+
+pub(crate) fn position_from(refusal: &wire::Refusal) -> Option<EntryPosition> {
+    let (instance, position) = refusal.position?;
+    Some(EntryPosition::new(InstanceId(instance), position))
+}
