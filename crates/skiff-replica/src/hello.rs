@@ -7,7 +7,7 @@ use skiff_transport::{self as wire, Hello};
 use crate::{
     event::Refusal,
     job::LinkId,
-    links::{Links, Peer},
+    links::{Link, Links, Peer},
 };
 
 /// What a newcomer is judged by.
@@ -29,7 +29,8 @@ pub(crate) struct Judge<'a> {
 pub(crate) enum Verdict {
     /// It is let in.
     Welcome,
-    /// It is let in, and is a later run of a node whose older connections are to be closed.
+    /// It is let in, and takes the place of an earlier run or of a namesake that does not answer,
+    /// whose connections are to be closed.
     Restarted,
     /// It is this node itself.
     Myself,
@@ -84,9 +85,8 @@ impl Judge<'_> {
         if peer.hello.standing == wire::Standing::Removed {
             return Err(Refusal::Removed { name: peer.hello.name.clone() });
         }
-        let verdict = self.judge_boot(peer)?;
-        self.judge_name(peer)?;
-        Ok(verdict)
+        let (boot, name) = (self.judge_boot(peer)?, self.judge_name(peer)?);
+        Ok(if boot == Verdict::Welcome { name } else { boot })
     }
 
     /// A directory that is copied or put back has a boot counter that others have seen already.
@@ -108,27 +108,34 @@ impl Judge<'_> {
             };
         }
         // One that still answers keeps its place; one that does not has been started again.
-        let answers = self.links.of_node(peer.node).any(|(_, link)| {
-            link.peer.as_ref().is_some_and(|old| old.boot < peer.boot)
-                && self.now.since(link.heard) <= self.patience
+        let mut earlier = self.links.of_node(peer.node).filter(|(_, link)| {
+            self.answers(link) && link.peer.as_ref().is_some_and(|old| old.boot < peer.boot)
         });
-        match live.filter(|_| answers) {
-            Some(other) => Err(Refusal::CopiedData { other }),
+        match earlier.next() {
+            Some((link, _)) => Err(Refusal::CopiedData { other: self.links.address(link) }),
             None => Ok(Verdict::Restarted),
         }
     }
 
-    fn judge_name(&self, peer: &Peer) -> Result<(), Refusal> {
+    /// A name belongs to whoever has it and answers.
+    fn judge_name(&self, peer: &Peer) -> Result<Verdict, Refusal> {
         let name = &peer.hello.name;
         let taken = |other| Refusal::NameTaken { name: name.clone(), other };
         if *name == self.identity.name {
             return Err(taken(self.own_address()));
         }
-        let mut others = self.links.peers();
-        match others.find(|(_, other)| other.hello.name == *name && other.node != peer.node) {
-            Some((link, _)) => Err(taken(self.links.address(link))),
-            None => Ok(()),
+        let mut verdict = Verdict::Welcome;
+        for (_, other) in self.links.peers().filter(|(_, other)| other.is_namesake(peer)) {
+            match self.links.of_node(other.node).find(|(_, link)| self.answers(link)) {
+                Some((link, _)) => return Err(taken(self.links.address(link))),
+                None => verdict = Verdict::Restarted,
+            }
         }
+        Ok(verdict)
+    }
+
+    fn answers(&self, link: &Link) -> bool {
+        self.now.since(link.heard) <= self.patience
     }
 
     fn own_address(&self) -> String {

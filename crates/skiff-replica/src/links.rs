@@ -31,6 +31,13 @@ pub(crate) struct Peer {
     pub(crate) hello: Hello,
 }
 
+impl Peer {
+    /// Whether it is another node of the same name.
+    pub(crate) fn is_namesake(&self, other: &Self) -> bool {
+        self.node != other.node && self.hello.name == other.hello.name
+    }
+}
+
 /// An address that is dialled.
 #[derive(Debug)]
 pub(crate) struct Dial {

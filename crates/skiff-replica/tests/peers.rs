@@ -60,6 +60,21 @@ fn a_copy_of_a_live_nodes_data_is_refused_with_its_address() {
 }
 
 #[test]
+fn a_name_belongs_to_whoever_answers() {
+    let mut world = lone();
+    let first = Stranger::new(5, "x").meets(&mut world, "a");
+    let second = Stranger::new(6, "x").meets(&mut world, "a");
+    assert!(world.was_closed("a", second) && !world.was_closed("a", first));
+    let expected = Refusal::NameTaken { name: "x".into(), other: "x:9".into() };
+    assert_eq!(refusals(&world, "a"), [expected]);
+    // The first says nothing for long; its connection breaks later, or never.
+    world.run(5 * SECOND);
+    let third = Stranger::new(6, "x").meets(&mut world, "a");
+    assert!(world.was_closed("a", first) && !world.was_closed("a", third));
+    assert_eq!(world.status("a").peers.len(), 1);
+}
+
+#[test]
 fn a_node_that_was_started_again_takes_the_place_of_its_earlier_run() {
     let mut world = lone();
     let mut node = Stranger::new(5, "x");

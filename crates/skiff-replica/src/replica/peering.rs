@@ -157,7 +157,7 @@ impl Replica {
         match judge.judge(link, &peer) {
             Verdict::Welcome => self.let_in(link, peer),
             Verdict::Restarted => {
-                self.close_older_runs(&peer);
+                self.close_replaced(&peer);
                 self.let_in(link, peer);
             }
             // The end that dialled knows the address, so it is that which closes.
@@ -201,11 +201,12 @@ impl Replica {
         self.tell(Event::AdmissionUnsupported { name, node, address, replaces });
     }
 
-    /// Later runs of a node close the connections of earlier ones.
-    fn close_older_runs(&mut self, peer: &Peer) {
-        let older = self.links.of_node(peer.node);
-        let older = older.filter(|(_, l)| l.peer.as_ref().is_some_and(|p| p.boot < peer.boot));
-        for link in older.map(|(link, _)| link).collect::<Vec<_>>() {
+    /// Whoever takes a place closes the connections of who had it.
+    fn close_replaced(&mut self, peer: &Peer) {
+        let is_replaced =
+            |old: &Peer| old.is_namesake(peer) || (old.node == peer.node && old.boot < peer.boot);
+        let all = self.links.open().filter(|link| self.links.peer(*link).is_some_and(is_replaced));
+        for link in all.collect::<Vec<_>>() {
             self.lose(link, "the node was started again");
             self.close(link, true);
         }
