@@ -234,3 +234,71 @@ impl Draft {
         (&self.bytes, header)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sealed(header: BatchHeader) -> (Vec<u8>, BatchHeader) {
+        let mut draft = Draft::new();
+        draft.push(&Record::TruncateFrom(Index(5)));
+        draft.push(&Record::NextSegment(6));
+        let (bytes, header) = draft.seal(header);
+        (bytes.to_vec(), header)
+    }
+
+    fn header() -> BatchHeader {
+        let vote = Some(NodeId(u128::MAX - 3));
+        BatchHeader {
+            log: LogId(1),
+            place: Place { segment: 2, offset: 1_024 },
+            number: 9,
+            previous: 7,
+            boot: 3,
+            first_segment: 1,
+            hard_state: HardState { term: Term(4), vote },
+            base: Position::new(1, 2),
+            synced: Position::new(3, 4),
+            chain_in: 77,
+            ..BatchHeader::default()
+        }
+    }
+
+    #[test]
+    fn a_header_comes_back_as_it_was() {
+        let (bytes, written) = sealed(header());
+        let read = BatchHeader::decode(&bytes, LogId(1), written.place).unwrap();
+        assert_eq!(read, written);
+        let records = read.records(&bytes[HEADER..HEADER + read.length as usize]).unwrap();
+        assert_eq!(records[0], (0, Record::TruncateFrom(Index(5))));
+        assert_eq!(records[1].1, Record::NextSegment(6));
+    }
+
+    #[test]
+    fn a_header_is_good_in_its_place_only() {
+        let (bytes, written) = sealed(header());
+        let place = written.place;
+        let elsewhere = Place { offset: 512, ..place };
+        let in_another = Place { segment: 3, ..place };
+        assert!(BatchHeader::decode(&bytes, LogId(1), elsewhere).is_err());
+        assert!(BatchHeader::decode(&bytes, LogId(1), in_another).is_err());
+        assert!(BatchHeader::decode(&bytes, LogId(2), place).is_err());
+    }
+
+    /// Pieces of a batch that was dropped never make another one whole, even if it holds the same
+    /// records at the same place: the chain differs by the batch's number, by the opening that
+    /// wrote it, and by what was before.
+    #[test]
+    fn records_of_one_batch_do_not_fit_into_another() {
+        let (bytes, written) = sealed(header());
+        let payload = &bytes[HEADER..HEADER + written.length as usize];
+        assert!(written.records(payload).is_ok());
+        let other_number = BatchHeader { number: 10, ..header() };
+        let other_boot = BatchHeader { boot: 4, ..header() };
+        let other_past = BatchHeader { chain_in: 78, ..header() };
+        for other in [other_number, other_boot, other_past] {
+            let (_, other) = sealed(other);
+            assert!(other.records(payload).is_err(), "{other:?}");
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! The files of a log as they are found in its folder.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, io};
 
 use skiff_storage::StoreError;
 
@@ -13,15 +13,14 @@ use crate::{
 
 /// A segment that was found.
 #[derive(Debug)]
-pub(crate) struct Found<F> {
+pub(crate) struct Found {
     pub(crate) name: String,
-    pub(crate) file: Arc<F>,
     /// How long the file is.
     pub(crate) size: u64,
     pub(crate) header: Result<SegmentHeader, BadHeader>,
 }
 
-impl<F> Found<F> {
+impl Found {
     /// Up to where batches can stand: the file may be longer or shorter than it was made.
     pub(crate) fn end(&self) -> u64 {
         self.header.map_or(self.size, |header| header.size.min(self.size))
@@ -30,9 +29,9 @@ impl<F> Found<F> {
 
 /// What is in the folder.
 #[derive(Debug)]
-pub(crate) struct Files<F> {
+pub(crate) struct Files {
     /// The segments by their number.
-    pub(crate) segments: BTreeMap<u64, Found<F>>,
+    pub(crate) segments: BTreeMap<u64, Found>,
     /// Files that were not complete when something ended.
     pub(crate) unfinished: Vec<String>,
     pub(crate) snapshots: Vec<snapshot::Name>,
@@ -40,8 +39,8 @@ pub(crate) struct Files<F> {
     pub(crate) strangers: Vec<String>,
 }
 
-impl<F: DiskFile> Files<F> {
-    pub(crate) fn find<D: Disk<File = F>>(disk: &D) -> Result<Self, StoreError> {
+impl Files {
+    pub(crate) fn find<D: Disk>(disk: &D) -> Result<Self, StoreError> {
         let mut names =
             disk.list().map_err(|error| StoreError::io("list", disk.path(""), error))?;
         names.sort_unstable();
@@ -53,7 +52,7 @@ impl<F: DiskFile> Files<F> {
         };
         for name in names {
             if let Some(number) = segment::number(&name) {
-                found.segments.insert(number, look_at(disk, name)?);
+                found.segments.extend(look_at(disk, name)?.map(|segment| (number, segment)));
             } else if let Some(name) = snapshot::Name::parse(&name) {
                 found.snapshots.push(name);
             } else if is_unfinished(&name) {
@@ -84,12 +83,16 @@ fn is_unfinished(name: &str) -> bool {
         .is_some_and(|name| name == identity::NAME || snapshot::Name::parse(name).is_some())
 }
 
-fn look_at<D: Disk>(disk: &D, name: String) -> Result<Found<D::File>, StoreError> {
+/// `None` if the file is gone by now: a folder that is in use can be looked at too.
+fn look_at<D: Disk>(disk: &D, name: String) -> Result<Option<Found>, StoreError> {
     let failed = |error| StoreError::io("read", disk.path(&name), error);
-    let file = disk.open(&name).map_err(failed)?;
+    let file = match disk.open(&name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(failed)?,
+    };
     let size = file.size().map_err(failed)?;
     let mut start = [0; 64];
     let read = file.read_at(&mut start, 0).or_else(|_| file.read_at(&mut start, 0));
     let header = SegmentHeader::decode(&start[..read.map_err(failed)?]);
-    Ok(Found { name, file: Arc::new(file), size, header })
+    Ok(Some(Found { name, size, header }))
 }

@@ -8,7 +8,7 @@ use skiff_storage::{Identity, Recovered, SnapshotMeta, StoreError};
 use crate::{
     batch::{BatchHeader, HEADER},
     disk::{Disk, files::FileDisk},
-    files::Files,
+    files::{Files, Found},
     identity::{self, Kept},
     place::{LogId, Place},
     record::Record,
@@ -23,7 +23,7 @@ use crate::{
 pub struct Inspection<D: Disk = FileDisk> {
     disk: D,
     identity: Result<Option<Kept>, StoreError>,
-    files: Files<D::File>,
+    files: Files,
 }
 
 /// What stands in the log, in the order in which it was written.
@@ -106,7 +106,7 @@ impl<D: Disk> Inspection<D> {
     /// The files of the log, the oldest first.
     #[must_use]
     pub fn segments(&self) -> Vec<SegmentFile> {
-        let segment = |found: &crate::files::Found<D::File>| SegmentFile {
+        let segment = |found: &Found| SegmentFile {
             path: self.disk.path(&found.name),
             size: found.size,
             header: found.header.map_err(|bad| match bad {
@@ -170,7 +170,7 @@ impl<D: Disk> Inspection<D> {
         let Some((log, mut place)) = self.start()? else { return Ok(()) };
         let mut newest = 0;
         loop {
-            let mut walk = Walk::from(&self.files.segments, log, place);
+            let mut walk = Walk::from(&self.disk, &self.files.segments, log, place);
             let end = loop {
                 match walk.step().map_err(|error| self.unreadable(error))? {
                     Step::Batch(batch) => {
@@ -180,8 +180,9 @@ impl<D: Disk> Inspection<D> {
                     Step::End(end) => break end,
                 }
             };
-            let behind = walk::look_behind(&self.files.segments, log, end.place, newest)
-                .map_err(|error| self.unreadable(error))?;
+            let behind =
+                walk::look_behind(&self.disk, &self.files.segments, log, end.place, newest)
+                    .map_err(|error| self.unreadable(error))?;
             let unlinked = end.header.filter(|_| end.reason == Reason::Unlinked);
             let Some(later) = unlinked.or(behind.later) else {
                 show(self.end(&end));

@@ -57,7 +57,7 @@ pub struct Log<D: Disk> {
     pub(crate) options: Options,
     pub(crate) log: LogId,
     pub(crate) boot: u64,
-    pub(crate) shared: Arc<Shared<D::File>>,
+    pub(crate) shared: Arc<Shared>,
     pub(crate) tail: Tail,
     pub(crate) hard_state: HardState,
     pub(crate) current: Segment<D::File>,
@@ -234,8 +234,7 @@ impl<D: Disk> Log<D> {
         }
         self.link = Link::after(&header);
         self.directory.has_synced(header.number);
-        let readable = (Arc::clone(&next.file), next.size);
-        self.shared.write().segments.insert(next.number, readable);
+        self.shared.write().segments.insert(next.number, next.size);
         self.current = next;
         self.offset = FIRST_BATCH;
         Ok(())
@@ -247,7 +246,15 @@ impl<D: Disk> Log<D> {
             self.order();
         }
         self.is_ordered = false;
-        let next = self.supply.take()?;
+        let next = match self.supply.take() {
+            // That was when it was ordered. There may be room by now.
+            Err(StoreError::Full { .. }) => {
+                self.order();
+                self.is_ordered = false;
+                self.supply.take()?
+            }
+            taken => taken?,
+        };
         let needed = FIRST_BATCH + span + RESERVE;
         if next.size >= needed {
             return Ok(next);
@@ -293,6 +300,8 @@ impl<D: Disk> Log<D> {
             let kept = visible.segments.split_off(&self.first_segment);
             let given_up = mem::replace(&mut visible.segments, kept);
             self.spare.extend(given_up.into_keys().map(segment::name));
+            drop(visible);
+            self.remove_spare();
         }
     }
 
@@ -301,6 +310,11 @@ impl<D: Disk> Log<D> {
         self.is_ordered = true;
         let order = self.next_order(self.options.segment_size());
         self.supply.order(order);
+        self.remove_spare();
+    }
+
+    /// Keeps no more files for later than will be needed soon.
+    fn remove_spare(&mut self) {
         let too_many = self.spare.split_off(self.spare.len().min(SPARE_MAX));
         if !too_many.is_empty() {
             self.supply.remove(too_many);

@@ -1,6 +1,6 @@
 //! Opening a log: a new one is made, an old one is looked at, made sure of, and marked.
 
-use std::{io, sync::Arc};
+use std::sync::Arc;
 
 use skiff_storage::{Identity, LogReader, Opening, Recovered, StoreError};
 
@@ -70,7 +70,7 @@ fn create<D: Disk>(
     lock: D::Lock,
     opening: &Opening,
     options: Options,
-    files: &Files<D::File>,
+    files: &Files,
 ) -> Result<Opened<D>, StoreError> {
     let log = options.fresh_log;
     let identity = Identity { boot: 0, ..opening.fresh() };
@@ -89,7 +89,7 @@ fn create<D: Disk>(
         last: BatchHeader { first_segment: current.number, ..BatchHeader::default() },
         end: Place { segment: current.number, offset: FIRST_BATCH },
         highest: 0,
-        segments: [(current.number, (Arc::clone(&current.file), current.size))].into(),
+        segments: [(current.number, current.size)].into(),
         spare: Vec::new(),
         needs_time: false,
         next_segment: next_segment + 1,
@@ -111,7 +111,7 @@ fn reopen<D: Disk>(
     opening: &Opening,
     options: Options,
     kept: Kept,
-    files: &Files<D::File>,
+    files: &Files,
 ) -> Result<Opened<D>, StoreError> {
     let identity = opening.reopen(&kept.identity)?;
     let recovery = recovery::recover(&disk, &kept, files)?;
@@ -127,27 +127,21 @@ fn reopen<D: Disk>(
 
 /// Writes the last batch once more, byte for byte, and syncs it: if its sync failed in the process
 /// before, it is perhaps seen although it is not on the medium.
-fn make_sure<D: Disk>(
-    disk: &D,
-    recovery: &Recovery<D::File>,
-    files: &Files<D::File>,
-) -> Result<(), StoreError> {
+fn make_sure<D: Disk>(disk: &D, recovery: &Recovery, files: &Files) -> Result<(), StoreError> {
     for name in &files.unfinished {
         drop(disk.remove(name));
     }
     let last = &recovery.last;
     let again = || {
-        let found = recovery.segments.get(&last.place.segment);
-        let (file, _) = found.ok_or(io::ErrorKind::NotFound)?;
+        let file = disk.open(&segment::name(last.place.segment))?;
         let mut bytes = vec![0; usize::try_from(last.span()).unwrap_or(usize::MAX)];
         file.read_at(&mut bytes, last.place.offset)?;
         file.write_at(&bytes, last.place.offset)?;
         file.sync()?;
-        if let Some((file, size)) = recovery.current() {
-            let cut_at = file.size()?;
-            if cut_at < *size {
-                segment::fill(&**file, cut_at, *size)?;
-            }
+        let current = disk.open(&segment::name(recovery.end.segment))?;
+        let (cut_at, size) = (current.size()?, recovery.segments.get(&recovery.end.segment));
+        if let Some(size) = size.filter(|size| **size > cut_at) {
+            segment::fill(&current, cut_at, *size)?;
         }
         disk.sync_dir()
     };
@@ -160,14 +154,16 @@ fn start<D: Disk>(
     lock: D::Lock,
     options: Options,
     kept: Kept,
-    recovery: Recovery<D::File>,
+    recovery: Recovery,
 ) -> Result<(Log<D>, Recovered), StoreError> {
     let Recovery { mut recovered, tail, extents, last, end, .. } = recovery;
-    let Some((file, size)) = recovery.segments.get(&end.segment) else {
-        let reason = format!("{} is missing", segment::name(end.segment));
-        return Err(StoreError::Lost { path: disk.path(""), reason });
+    let name = segment::name(end.segment);
+    let Some(size) = recovery.segments.get(&end.segment).copied() else {
+        return Err(StoreError::Lost { path: disk.path(""), reason: format!("{name} is missing") });
     };
-    let current = Segment { number: end.segment, size: *size, file: Arc::clone(file) };
+    let opened = disk.open(&name);
+    let file = opened.map_err(|error| StoreError::io("open", disk.path(&name), error))?;
+    let current = Segment { number: end.segment, size, file };
     let segments = recovery.segments;
     let shared = Arc::new(Shared::new(Visible { span: tail.span(), extents, segments, cuts: 0 }));
     let log = Log {

@@ -11,7 +11,7 @@ use skiff_storage::{LogReader, Span, StoreError};
 
 use crate::{
     batch::{BatchHeader, HEADER},
-    disk::{Disk, DiskFile},
+    disk::Disk,
     place::{LogId, Place},
     record::Record,
     tail::{Extent, Extents},
@@ -19,27 +19,27 @@ use crate::{
 };
 
 /// What can be read: only what is durable.
-pub(crate) struct Visible<F> {
+pub(crate) struct Visible {
     pub(crate) span: Span,
     pub(crate) extents: Extents,
     /// The segments, with the bytes that batches can take in each.
-    pub(crate) segments: BTreeMap<u64, (Arc<F>, u64)>,
+    pub(crate) segments: BTreeMap<u64, u64>,
     /// Raised when entries are cut off or segments given up: a reader that was at it begins again.
     pub(crate) cuts: u64,
 }
 
-pub(crate) struct Shared<F>(RwLock<Visible<F>>);
+pub(crate) struct Shared(RwLock<Visible>);
 
-impl<F> Shared<F> {
-    pub(crate) const fn new(visible: Visible<F>) -> Self {
+impl Shared {
+    pub(crate) const fn new(visible: Visible) -> Self {
         Self(RwLock::new(visible))
     }
 
-    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, Visible<F>> {
+    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, Visible> {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, Visible<F>> {
+    fn read(&self) -> RwLockReadGuard<'_, Visible> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -48,7 +48,7 @@ impl<F> Shared<F> {
 pub struct Reader<D: Disk> {
     disk: D,
     log: LogId,
-    shared: Arc<Shared<D::File>>,
+    shared: Arc<Shared>,
 }
 
 impl<D: Disk> Clone for Reader<D> {
@@ -82,7 +82,7 @@ impl<D: Disk> LogReader for Reader<D> {
 }
 
 impl<D: Disk> Reader<D> {
-    pub(crate) const fn new(disk: D, log: LogId, shared: Arc<Shared<D::File>>) -> Self {
+    pub(crate) const fn new(disk: D, log: LogId, shared: Arc<Shared>) -> Self {
         Self { disk, log, shared }
     }
 
@@ -95,9 +95,10 @@ impl<D: Disk> Reader<D> {
         cuts: u64,
     ) -> Result<Option<Vec<Entry>>, StoreError> {
         let mut wanted = Wanted { next: from, to, bytes_left: bytes_max, entries: Vec::new() };
-        let mut window = Window::default();
+        let mut window = Window::new(self.disk.clone());
         loop {
-            let (extents, end, segments) = {
+            window.clear();
+            let (extents, end, sizes) = {
                 let visible = self.shared.read();
                 visible.span.check(from)?;
                 if visible.cuts != cuts {
@@ -105,16 +106,16 @@ impl<D: Disk> Reader<D> {
                 }
                 let end = to.min(visible.span.last.next());
                 let (extents, end) = visible.extents.of(wanted.next, end, EXTENTS);
-                (extents, end, visible.segments.clone())
+                let size = |extent: &Extent| visible.segments.get(&extent.segment).copied();
+                let sizes: Vec<Option<u64>> = extents.iter().map(size).collect();
+                (extents, end, sizes)
             };
-            for (at, extent) in extents.iter().enumerate() {
+            for (at, (extent, size)) in extents.iter().zip(sizes).enumerate() {
                 let extent_end = extents.get(at + 1).map_or(end, |next| next.first);
-                let Some((file, size)) = segments.get(&extent.segment) else {
+                let Some(size) = size else {
                     return Err(self.damaged(extent.place(), wanted.next, "its segment is gone"));
                 };
-                window.look_at(extent.segment);
-                let read =
-                    self.read_extent(&mut window, &**file, *size, extent, extent_end, &mut wanted)?;
+                let read = self.read_extent(&mut window, size, extent, extent_end, &mut wanted)?;
                 if read == Progress::Full {
                     return Ok(Some(wanted.entries));
                 }
@@ -128,8 +129,7 @@ impl<D: Disk> Reader<D> {
     /// Reads the entries of an extent up to `end`.
     fn read_extent(
         &self,
-        window: &mut Window,
-        file: &D::File,
+        window: &mut Window<D>,
         size: u64,
         extent: &Extent,
         end: Index,
@@ -140,7 +140,7 @@ impl<D: Disk> Reader<D> {
             let failed = |error| {
                 StoreError::io("read", self.disk.path(&crate::segment::name(place.segment)), error)
             };
-            let batch = batch_at(window, file, size, self.log, place).map_err(failed)?;
+            let batch = batch_at(window, size, self.log, place).map_err(failed)?;
             let (header, payload) = batch.map_err(|reason| self.damaged(place, next, reason))?;
             let records = header.records(payload).map_err(|flaw| {
                 let offset = place.offset + HEADER as u64 + u64::from(flaw.at);
@@ -207,20 +207,19 @@ impl Wanted {
     }
 }
 
-fn batch_at<'w, F: DiskFile>(
-    window: &'w mut Window,
-    file: &F,
+fn batch_at<D: Disk>(
+    window: &mut Window<D>,
     size: u64,
     log: LogId,
     place: Place,
-) -> io::Result<Result<(BatchHeader, &'w [u8]), &'static str>> {
-    let bytes = window.get(file, size, place.offset, HEADER)?;
+) -> io::Result<Result<(BatchHeader, &[u8]), &'static str>> {
+    let bytes = window.get(place, size, HEADER)?;
     let header = match BatchHeader::decode(bytes, log, place) {
         Ok(header) => header,
         Err(reason) => return Ok(Err(reason)),
     };
     let length = HEADER + header.length as usize;
-    let bytes = window.get(file, size, place.offset, length)?;
+    let bytes = window.get(place, size, length)?;
     if bytes.len() < length {
         return Ok(Err("a batch is cut short"));
     }

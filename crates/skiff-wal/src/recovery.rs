@@ -6,7 +6,7 @@
 //! is a torn end only if no batch behind it is newer, and if IDENTITY does not say that it was
 //! synced. What else of the same batch is good or bad proves nothing.
 
-use std::{collections::BTreeMap, io, sync::Arc};
+use std::{collections::BTreeMap, io};
 
 use skiff_core::{Entry, Index, LogTime};
 use skiff_storage::{Recovered, Standing, StoreError};
@@ -26,7 +26,7 @@ use crate::{
 
 /// All that is known of a log whose files hold what they must.
 #[derive(Debug)]
-pub(crate) struct Recovery<F> {
+pub(crate) struct Recovery {
     pub(crate) recovered: Recovered,
     pub(crate) tail: Tail,
     pub(crate) extents: Extents,
@@ -37,7 +37,7 @@ pub(crate) struct Recovery<F> {
     /// The highest number of any batch that was seen.
     pub(crate) highest: u64,
     /// The segments of the log, with the bytes that batches can take in each.
-    pub(crate) segments: BTreeMap<u64, (Arc<F>, u64)>,
+    pub(crate) segments: BTreeMap<u64, u64>,
     /// Segments that are not of the log any more, or not yet.
     pub(crate) spare: Vec<String>,
     /// The time of the last entry is not known, since entries were cut behind it.
@@ -49,13 +49,13 @@ pub(crate) struct Recovery<F> {
 pub(crate) fn recover<D: Disk>(
     disk: &D,
     kept: &Kept,
-    files: &Files<D::File>,
-) -> Result<Recovery<D::File>, StoreError> {
+    files: &Files,
+) -> Result<Recovery, StoreError> {
     let search = Search { disk, log: kept.log, segments: &files.segments };
     let first = search.first_segment()?;
     let mut replay = Replay::default();
     let place = Place { segment: first, offset: FIRST_BATCH };
-    let mut walk = Walk::from(&files.segments, kept.log, place);
+    let mut walk = Walk::from(disk, &files.segments, kept.log, place);
     let end = loop {
         match walk.step().map_err(|error| search.unreadable(error))? {
             Step::Batch(batch) => replay.take(&batch).map_err(|flaw| search.nonsense(flaw))?,
@@ -74,7 +74,7 @@ pub(crate) fn recover<D: Disk>(
 pub(crate) fn first_segment<D: Disk>(
     disk: &D,
     log: LogId,
-    files: &Files<D::File>,
+    files: &Files,
 ) -> Result<u64, StoreError> {
     Search { disk, log, segments: &files.segments }.first_segment()
 }
@@ -83,8 +83,8 @@ pub(crate) fn first_segment<D: Disk>(
 pub(crate) fn check_snapshot<D: Disk>(
     disk: &D,
     kept: &Kept,
-    recovery: &Recovery<D::File>,
-    files: &Files<D::File>,
+    recovery: &Recovery,
+    files: &Files,
 ) -> Result<(), StoreError> {
     let base = recovery.tail.base.index;
     let is_member = kept.identity.standing == Standing::Member;
@@ -98,7 +98,7 @@ pub(crate) fn check_snapshot<D: Disk>(
 struct Search<'a, D: Disk> {
     disk: &'a D,
     log: LogId,
-    segments: &'a BTreeMap<u64, Found<D::File>>,
+    segments: &'a BTreeMap<u64, Found>,
 }
 
 impl<D: Disk> Search<'_, D> {
@@ -126,15 +126,17 @@ impl<D: Disk> Search<'_, D> {
 
     /// The newest batch of a segment that is whole: a torn one may be of a log that was to begin
     /// anew and did not.
-    fn newest_batch(&self, number: u64, found: &Found<D::File>) -> io::Result<Option<BatchHeader>> {
+    fn newest_batch(&self, number: u64, found: &Found) -> io::Result<Option<BatchHeader>> {
         let mut headers = Vec::new();
         let start = Place { segment: number, offset: FIRST_BATCH };
-        walk::headers(found, self.log, start, |place, header, _| {
+        walk::headers(self.disk, found, self.log, start, |place, header, _| {
             headers.extend(header.map(|header| (header.number, place)));
         })?;
         headers.sort_unstable();
         for (_, place) in headers.into_iter().rev() {
-            if let Step::Batch(batch) = Walk::from(self.segments, self.log, place).step()? {
+            if let Step::Batch(batch) =
+                Walk::from(self.disk, self.segments, self.log, place).step()?
+            {
                 return Ok(Some(batch.header));
             }
         }
@@ -164,7 +166,7 @@ impl<D: Disk> Search<'_, D> {
             Reason::Unlinked => return Err(self.corrupt(end, index, "it was synced before")),
             Reason::NoBatch(_) | Reason::Damaged { .. } => {}
         }
-        let behind = walk::look_behind(self.segments, self.log, end.place, last.number)
+        let behind = walk::look_behind(self.disk, self.segments, self.log, end.place, last.number)
             .map_err(|error| self.unreadable(error))?;
         if let Some(later) = behind.later {
             let place = later.place;
@@ -217,7 +219,7 @@ impl<D: Disk> Search<'_, D> {
         end: Place,
         highest: u64,
         remarks: Vec<String>,
-    ) -> Recovery<D::File> {
+    ) -> Recovery {
         let mut recovered = Recovered { remarks, ..replay.recovered };
         recovered.hard_state = replay::not_before(recovered.hard_state, &recovered);
         let (mut segments, mut spare) = (BTreeMap::new(), Vec::new());
@@ -226,7 +228,7 @@ impl<D: Disk> Search<'_, D> {
             let is_used = replay.visited.contains(number) || *number == end.segment;
             if is_used && *number >= last.first_segment {
                 let size = header.map_or(found.size, |header| header.size);
-                segments.insert(*number, (Arc::clone(&found.file), size));
+                segments.insert(*number, size);
             } else if header.is_none_or(|header| header.log == self.log) {
                 spare.push(found.name.clone());
             } else {
@@ -283,11 +285,4 @@ impl<D: Disk> Search<'_, D> {
 /// Sets the time of the last entry, once it could be read.
 pub(crate) fn set_time(recovered: &mut Recovered, last: &[Entry]) {
     recovered.last_time = last.last().map_or(LogTime::ZERO, |entry| entry.time);
-}
-
-impl<F> Recovery<F> {
-    /// The file into which the next batch goes, and how many bytes batches can take in it.
-    pub(crate) fn current(&self) -> Option<&(Arc<F>, u64)> {
-        self.segments.get(&self.end.segment)
-    }
 }

@@ -1,6 +1,6 @@
 //! A segment: one of the files that the log is kept in, filled with zeros before it is used.
 
-use std::{io, sync::Arc};
+use std::io;
 
 use bytes::{Buf, BufMut};
 use crc32c::crc32c;
@@ -90,7 +90,8 @@ pub(crate) fn name(number: u64) -> String {
 pub(crate) fn number(file_name: &str) -> Option<u64> {
     let digits = file_name.strip_prefix(PREFIX)?;
     let number = digits.parse().ok()?;
-    (name(number) == file_name).then_some(number)
+    // No log gets so far; and there must be room for more.
+    (name(number) == file_name && number < u64::MAX >> 1).then_some(number)
 }
 
 /// A segment that can be written.
@@ -98,7 +99,7 @@ pub(crate) fn number(file_name: &str) -> Option<u64> {
 pub(crate) struct Segment<F> {
     pub(crate) number: u64,
     pub(crate) size: u64,
-    pub(crate) file: Arc<F>,
+    pub(crate) file: F,
 }
 
 /// A segment to be made.
@@ -135,7 +136,11 @@ fn recycle<D: Disk>(
     old: &str,
     name: &str,
 ) -> io::Result<Segment<D::File>> {
-    disk.rename(old, name)?;
+    match disk.rename(old, name) {
+        // Somebody has tidied up.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return create(disk, order, name),
+        renamed => renamed?,
+    }
     let file = disk.open(name)?;
     let size = file.size()? / SECTOR * SECTOR;
     if size < order.size {
@@ -162,7 +167,7 @@ fn finish<D: Disk>(
     file.write_at(&header.encode(), 0)?;
     file.sync()?;
     disk.sync_dir()?;
-    Ok(Segment { number: order.number, size, file: Arc::new(file) })
+    Ok(Segment { number: order.number, size, file })
 }
 
 /// Writes zeros from `from` to `to`. Syncs between, so that a log that is being written meanwhile

@@ -94,7 +94,7 @@ impl<D: Disk> SnapshotStore for Snapshots<D> {
 }
 
 /// Whether a snapshot is there that covers `index`.
-pub(crate) fn covers<F>(files: &Files<F>, index: Index) -> bool {
+pub(crate) fn covers(files: &Files, index: Index) -> bool {
     files.snapshots.iter().any(|name| name.index >= index)
 }
 

@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, io};
 
 use crate::{
     batch::{BatchHeader, HEADER, MAGIC},
-    disk::DiskFile,
+    disk::Disk,
     files::Found,
     place::{LogId, Place, SECTOR},
     record::Record,
-    segment::FIRST_BATCH,
+    segment::{BadHeader, FIRST_BATCH},
     window::Window,
 };
 
@@ -85,20 +85,24 @@ pub(crate) enum Step<'a> {
     End(End),
 }
 
-#[derive(Debug)]
-pub(crate) struct Walk<'a, F> {
-    segments: &'a BTreeMap<u64, Found<F>>,
+pub(crate) struct Walk<'a, D: Disk> {
+    segments: &'a BTreeMap<u64, Found>,
     log: LogId,
     place: Place,
     /// `None`: whatever stands at `place` is taken.
     link: Option<Link>,
-    window: Window,
+    window: Window<D>,
 }
 
-impl<'a, F: DiskFile> Walk<'a, F> {
+impl<'a, D: Disk> Walk<'a, D> {
     /// Begins with the batch at `place`, whatever was before it.
-    pub(crate) fn from(segments: &'a BTreeMap<u64, Found<F>>, log: LogId, place: Place) -> Self {
-        Self { segments, log, place, link: None, window: Window::default() }
+    pub(crate) fn from(
+        disk: &D,
+        segments: &'a BTreeMap<u64, Found>,
+        log: LogId,
+        place: Place,
+    ) -> Self {
+        Self { segments, log, place, link: None, window: Window::new(disk.clone()) }
     }
 
     /// The next batch, or where they end; in the latter case it stays there.
@@ -111,9 +115,8 @@ impl<'a, F: DiskFile> Walk<'a, F> {
         if let Some(reason) = bad_segment(found, self.log, place.segment) {
             return end(Reason::Header(reason), None);
         }
-        let (file, size) = (&*found.file, found.end());
-        self.window.look_at(place.segment);
-        let bytes = self.window.get(file, size, place.offset, HEADER)?;
+        let size = found.end();
+        let bytes = self.window.get(place, size, HEADER)?;
         let header = match BatchHeader::decode(bytes, self.log, place) {
             Ok(header) => header,
             Err(reason) => return end(Reason::NoBatch(reason), None),
@@ -128,7 +131,7 @@ impl<'a, F: DiskFile> Walk<'a, F> {
             _ => {}
         }
         let length = header.length as usize;
-        let bytes = self.window.get(file, size, place.offset, HEADER + length)?;
+        let bytes = self.window.get(place, size, HEADER + length)?;
         let payload = bytes.get(HEADER..).unwrap_or_default();
         if payload.len() < length {
             let reason = Reason::Damaged { offset: size, reason: "a batch is cut short" };
@@ -155,13 +158,13 @@ impl<'a, F: DiskFile> Walk<'a, F> {
     }
 }
 
-fn bad_segment<F>(found: &Found<F>, log: LogId, number: u64) -> Option<&'static str> {
+fn bad_segment(found: &Found, log: LogId, number: u64) -> Option<&'static str> {
     match found.header {
         Ok(header) if header.log != log => Some("the segment is of another log"),
         Ok(header) if header.number != number => Some("the segment was another one before"),
         Ok(_) => None,
-        Err(crate::segment::BadHeader::Damaged(reason)) => Some(reason),
-        Err(crate::segment::BadHeader::Newer(_)) => Some("a newer version wrote the segment"),
+        Err(BadHeader::Damaged(reason)) => Some(reason),
+        Err(BadHeader::Newer(_)) => Some("a newer version wrote the segment"),
     }
 }
 
@@ -177,8 +180,9 @@ pub(crate) struct Behind {
 }
 
 /// Looks for headers of batches from `place` to the end of its segment and in all later segments.
-pub(crate) fn look_behind<F: DiskFile>(
-    segments: &BTreeMap<u64, Found<F>>,
+pub(crate) fn look_behind<D: Disk>(
+    disk: &D,
+    segments: &BTreeMap<u64, Found>,
     log: LogId,
     place: Place,
     above: u64,
@@ -187,7 +191,8 @@ pub(crate) fn look_behind<F: DiskFile>(
     for (number, found) in segments.range(place.segment..) {
         let is_same = *number == place.segment;
         let from = if is_same { place.offset } else { FIRST_BATCH };
-        headers(found, log, Place { segment: *number, offset: from }, |at, header, is_zero| {
+        let from = Place { segment: *number, offset: from };
+        headers(disk, found, log, from, |at, header, is_zero| {
             behind.has_bytes |= is_same && !is_zero;
             if let Some(header) = header {
                 behind.highest = behind.highest.max(header.number);
@@ -201,19 +206,20 @@ pub(crate) fn look_behind<F: DiskFile>(
 }
 
 /// Shows each sector of a segment, with the header that begins there and whether it is all zeros.
-pub(crate) fn headers<F: DiskFile>(
-    found: &Found<F>,
+pub(crate) fn headers<D: Disk>(
+    disk: &D,
+    found: &Found,
     log: LogId,
     from: Place,
     mut show: impl FnMut(Place, Option<BatchHeader>, bool),
 ) -> io::Result<()> {
     const ZEROS: [u8; 512] = [0; 512];
-    let mut window = Window::default();
+    let mut window = Window::new(disk.clone());
     // Also behind the designed end: bytes there are not expected, and all the more telling.
     let size = found.size;
     let mut place = from;
     while place.offset < size {
-        let bytes = window.get(&*found.file, size, place.offset, ZEROS.len())?;
+        let bytes = window.get(place, size, ZEROS.len())?;
         let is_batch = bytes.starts_with(MAGIC);
         let header = if is_batch { BatchHeader::decode(bytes, log, place).ok() } else { None };
         show(place, header, bytes == &ZEROS[..bytes.len()]);

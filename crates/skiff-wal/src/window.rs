@@ -1,56 +1,62 @@
-//! Reads a file piece by piece, with one buffer.
+//! Reads segments piece by piece, with one open file and one buffer.
 
 use std::io;
 
-use crate::disk::DiskFile;
+use crate::{
+    disk::{Disk, DiskFile},
+    place::Place,
+    segment,
+};
 
 /// How much is read at once, if the file is so long.
 const PIECE: usize = 256 << 10;
 
-#[derive(Debug, Default)]
-pub(crate) struct Window {
-    segment: u64,
+pub(crate) struct Window<D: Disk> {
+    disk: D,
+    file: Option<(u64, D::File)>,
+    /// What was read of it last, from `start` on.
     bytes: Vec<u8>,
     start: u64,
 }
 
-impl Window {
-    /// The file that is read from now on is that of this segment.
-    pub(crate) fn look_at(&mut self, segment: u64) {
-        if self.segment != segment {
-            self.segment = segment;
-            self.bytes.clear();
-        }
+impl<D: Disk> Window<D> {
+    pub(crate) const fn new(disk: D) -> Self {
+        Self { disk, file: None, bytes: Vec::new(), start: 0 }
     }
 
-    /// The `len` bytes at `at`; fewer where the file ends, which is at `size`. No more than the file
-    /// holds is ever asked for, whatever `len` says.
-    pub(crate) fn get<F: DiskFile>(
-        &mut self,
-        file: &F,
-        size: u64,
-        at: u64,
-        len: usize,
-    ) -> io::Result<&[u8]> {
+    /// Forgets what was read: the files may have changed.
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+    }
+
+    /// The `len` bytes at `place`; fewer where the segment ends, which is at `size`. No more than
+    /// that is ever read, whatever `len` says.
+    pub(crate) fn get(&mut self, place: Place, size: u64, len: usize) -> io::Result<&[u8]> {
+        let at = place.offset;
         let left = usize::try_from(size.saturating_sub(at)).unwrap_or(usize::MAX);
         let len = len.min(left);
-        if at < self.start || at + len as u64 > self.start + self.bytes.len() as u64 {
-            self.load(file, at, len.max(PIECE).min(left))?;
+        let is_open = self.file.as_ref().is_some_and(|(segment, _)| *segment == place.segment);
+        let end = self.start + self.bytes.len() as u64;
+        if !is_open || at < self.start || at + len as u64 > end {
+            self.load(place, len.max(PIECE).min(left))?;
         }
         let from = usize::try_from(at - self.start).unwrap_or(usize::MAX).min(self.bytes.len());
         Ok(&self.bytes[from..(from + len).min(self.bytes.len())])
     }
 
-    fn load<F: DiskFile>(&mut self, file: &F, at: u64, len: usize) -> io::Result<()> {
-        self.start = at;
+    fn load(&mut self, place: Place, len: usize) -> io::Result<()> {
         self.bytes.clear();
+        self.start = place.offset;
+        let file = match self.file.take() {
+            Some((segment, file)) if segment == place.segment => file,
+            _ => self.disk.open(&segment::name(place.segment))?,
+        };
         self.bytes.resize(len, 0);
         // A read that fails once is tried once more: some failures pass.
-        let read = file.read_at(&mut self.bytes, at).or_else(|_| file.read_at(&mut self.bytes, at));
-        match read {
-            Ok(read) => self.bytes.truncate(read),
-            Err(_) => self.bytes.clear(),
-        }
+        let bytes = &mut self.bytes;
+        let read = file.read_at(bytes, place.offset).or_else(|_| file.read_at(bytes, place.offset));
+        self.file = Some((place.segment, file));
+        self.bytes.truncate(*read.as_ref().unwrap_or(&0));
         read.map(drop)
     }
 }

@@ -235,7 +235,12 @@ fn logs_that_begin_anew() {
     let steps = [
         Step::Write(begin_after(1, 1, append(1, 2, 2))),
         entries(1, 2, 4),
-        Step::Write(begin_after(2, 10, append(3, 11, 12))),
+        // Longer than a sector, so that its head can be there without its end.
+        Step::Write(begin_after(
+            2,
+            10,
+            Write { entries: vec![entry(3, 11, 500)], ..append(3, 11, 11) },
+        )),
         Step::Write(begin_after(3, 5, append(3, 6, 6))),
         Step::Restart,
         entries(3, 6, 8),

@@ -10,7 +10,7 @@ use skiff_storage::{
     Identity, InstanceId, LogReader, SnapshotMeta, SnapshotStore, Standing, StoreError,
 };
 use skiff_wal::{
-    Place, Record,
+    Log, LogId, Options, Place, Record,
     disk::sim::{Fate, SimDisk, Unsynced},
     inspect::{Finding, Inspection},
 };
@@ -123,6 +123,7 @@ fn torn_and_zeroed_tails() {
         for (disk, is_told) in [(zeroed, true), (torn, sector > 0), (cut_off, true)] {
             let opened = open(&disk, 64 << 10);
             assert_eq!(Model::of(&opened), model);
+            assert_eq!(disk.content(name).unwrap().len(), 64 << 10, "made as long as it was");
             let remarks = opened.recovered.remarks;
             assert_eq!(!remarks.is_empty(), is_told, "sector {sector}: {remarks:?}");
         }
@@ -523,4 +524,69 @@ fn half_a_write_on_a_full_disk_is_final() {
     disk.crash(|_| Fate::Drop);
     let found = Model::of(&open(&disk, TINY));
     assert!(Model::default().during(&append(1, 1, 100)).contains(&found));
+}
+
+#[test]
+fn the_number_of_a_dropped_batch_is_not_used_again() {
+    let (disk, _) = with_unsynced(Write { entries: vec![entry(1, 4, 3_000)], ..append(1, 4, 4) });
+    disk.crash(|_| Fate::Tear(vec![true]));
+    drop(open(&disk, 64 << 10));
+    let mut numbers = Vec::new();
+    let inspection = Inspection::of(disk).unwrap();
+    let walked = inspection.walk(|finding| {
+        if let Finding::Batch { header, records, .. } = finding {
+            numbers.push((header.number, header.boot));
+            if let [(_, Record::Opened { highest })] = records {
+                assert_eq!(*highest, header.number - 1);
+            }
+        }
+    });
+    walked.unwrap();
+    // Number 3 was that of the torn one.
+    assert_eq!(numbers, [(1, 1), (2, 1), (4, 2)]);
+}
+
+/// Two logs that are the same up to a batch; then a sector of one gets into the other, as by a write
+/// that went to a wrong place or was lost on a disk that is put back.
+#[test]
+fn a_batch_of_another_history_does_not_fit() {
+    let history = |middle: u64| {
+        let disk = SimDisk::new();
+        let mut opened = open(&disk, 64 << 10);
+        put(&mut opened.log, append(1, 1, 2));
+        put(&mut opened.log, append(middle, 2, 3));
+        put(&mut opened.log, append(9, 3, 4));
+        disk
+    };
+    let (disk, other) = (history(1), history(2));
+    let (place, end) = batches(&disk)[2];
+    let range = usize::try_from(place.offset).unwrap()..usize::try_from(end).unwrap();
+    let name = segment(place.segment);
+    let mut content = disk.content(&name).unwrap();
+    content[range.clone()].copy_from_slice(&other.content(&name).unwrap()[range]);
+    disk.put(&name, content);
+    disk.kill();
+    let (file, offset, index) = assert_corrupt(&disk, 64 << 10);
+    assert_eq!((file, offset, index), (name, end.next_multiple_of(512), Some(Index(3))));
+}
+
+#[test]
+fn a_segment_of_another_log_does_not_fit() {
+    let (disk, model) = ten_entries(TINY);
+    let other = SimDisk::new();
+    let options = Options { segment_size: TINY, fresh_log: LogId(0xdef) };
+    let mut opened = Log::open(other.clone(), &opening(), options).unwrap();
+    (1..=10).for_each(|index| put(&mut opened.log, append(1, index, index + 1)));
+    let foreign = other.content(&segment(2)).unwrap();
+    let replaced = disk.fork();
+    replaced.put(&segment(2), foreign.clone());
+    assert_corrupt(&replaced, TINY);
+    // Where the log does not need it, it is left alone.
+    disk.put(&segment(70), foreign.clone());
+    let opened = open(&disk, TINY);
+    assert_eq!(Model::of(&opened), model);
+    assert!(opened.recovered.remarks[0].contains("another log"));
+    let mut log = opened.log;
+    (11..=30).for_each(|index| put(&mut log, append(1, index, index + 1)));
+    assert_eq!(disk.content(&segment(70)).unwrap(), foreign);
 }
