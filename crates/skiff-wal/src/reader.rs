@@ -95,7 +95,7 @@ impl<D: Disk> Reader<D> {
         cuts: u64,
     ) -> Result<Option<Vec<Entry>>, StoreError> {
         let mut wanted = Wanted { next: from, to, bytes_left: bytes_max, entries: Vec::new() };
-        let mut window = Window::new(self.disk.clone());
+        let mut window = Window::for_reading(self.disk.clone(), bytes_max);
         loop {
             window.clear();
             let (extents, end, sizes) = {

@@ -8,11 +8,10 @@ use crate::{
     segment,
 };
 
-/// How much is read at once, if the file is so long.
-const PIECE: usize = 256 << 10;
-
 pub(crate) struct Window<D: Disk> {
     disk: D,
+    /// How much is read at once, if the file is so long.
+    piece: usize,
     file: Option<(u64, D::File)>,
     /// What was read of it last, from `start` on.
     bytes: Vec<u8>,
@@ -20,8 +19,24 @@ pub(crate) struct Window<D: Disk> {
 }
 
 impl<D: Disk> Window<D> {
+    const PIECE_MIN: usize = 16 << 10;
+    const PIECE_MAX: usize = 256 << 10;
+
+    /// For going through whole segments.
     pub(crate) const fn new(disk: D) -> Self {
-        Self { disk, file: None, bytes: Vec::new(), start: 0 }
+        Self::for_reading(disk, Self::PIECE_MAX)
+    }
+
+    /// For reading about so many bytes.
+    pub(crate) const fn for_reading(disk: D, bytes: usize) -> Self {
+        let piece = if bytes < Self::PIECE_MIN {
+            Self::PIECE_MIN
+        } else if bytes > Self::PIECE_MAX {
+            Self::PIECE_MAX
+        } else {
+            bytes
+        };
+        Self { disk, piece, file: None, bytes: Vec::new(), start: 0 }
     }
 
     /// Forgets what was read: the files may have changed.
@@ -38,7 +53,7 @@ impl<D: Disk> Window<D> {
         let is_open = self.file.as_ref().is_some_and(|(segment, _)| *segment == place.segment);
         let end = self.start + self.bytes.len() as u64;
         if !is_open || at < self.start || at + len as u64 > end {
-            self.load(place, len.max(PIECE).min(left))?;
+            self.load(place, len.max(self.piece).min(left))?;
         }
         let from = usize::try_from(at - self.start).unwrap_or(usize::MAX).min(self.bytes.len());
         Ok(&self.bytes[from..(from + len).min(self.bytes.len())])

@@ -222,7 +222,7 @@ fn config() -> ProptestConfig {
     let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
     match env::var_os("PROPTEST_CASES") {
         Some(_) => config,
-        None => ProptestConfig { cases: 200, ..config },
+        None => ProptestConfig { cases: 400, ..config },
     }
 }
 
