@@ -142,3 +142,43 @@ impl Extents {
         (all[..count].to_vec(), end)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn append(extents: &mut Extents, place: Place, index: u64) {
+        extents.make(place, Change::Append(Position::new(1, index), 0));
+    }
+
+    #[test]
+    fn a_million_small_batches_take_little_memory() {
+        let mut extents = Extents::default();
+        let per_segment = (16 << 20) / SECTOR - 2;
+        for index in 0..1_000_000 {
+            let segment = 1 + index / per_segment;
+            let place = Place { segment, offset: (1 + index % per_segment) * SECTOR };
+            append(&mut extents, place, index + 1);
+        }
+        assert!(extents.extents.len() < 8_000, "{}", extents.extents.len());
+        let (found, end) = extents.of(Index(500_000), Index(500_001), 10);
+        assert_eq!((found.len(), end), (1, Index(500_001)));
+        assert!(found[0].first <= Index(500_000) && found[0].first > Index(500_000 - 128));
+    }
+
+    #[test]
+    fn what_was_cut_is_not_found_under_its_old_place() {
+        let mut extents = Extents::default();
+        let place = |sector| Place { segment: 1, offset: sector * SECTOR };
+        (1..10).for_each(|index| append(&mut extents, place(index), index));
+        extents.make(place(10), Change::TruncateFrom(Index(4)));
+        append(&mut extents, place(10), 4);
+        let (found, end) = extents.of(Index(3), Index(9), 10);
+        let places: Vec<_> = found.iter().map(|extent| (extent.first.0, extent.place())).collect();
+        assert_eq!(places, [(1, place(1)), (4, place(10))]);
+        assert_eq!(end, Index(9));
+        extents.make(place(11), Change::BeginAfter(Position::new(3, 20)));
+        append(&mut extents, place(11), 21);
+        assert_eq!(extents.of(Index(21), Index(22), 10).0[0].place(), place(11));
+    }
+}

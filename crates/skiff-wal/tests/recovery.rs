@@ -590,3 +590,16 @@ fn a_segment_of_another_log_does_not_fit() {
     (11..=30).for_each(|index| put(&mut log, append(1, index, index + 1)));
     assert_eq!(disk.content(&segment(70)).unwrap(), foreign);
 }
+
+/// A folder that is put back to an older copy cannot know it. Its boot counter is what shows it to
+/// others: the copy never tells one that is above what the original has told.
+#[test]
+fn rolled_back_directory() {
+    let disk = SimDisk::new();
+    drop(open(&disk, TINY));
+    let copy = disk.fork();
+    let mut opened = open(&disk, TINY);
+    put(&mut opened.log, vote(5, 1));
+    let told = opened.identity.boot;
+    assert!(open(&copy, TINY).identity.boot <= told);
+}
