@@ -52,7 +52,10 @@ impl<D: Disk> Directory<D> {
     }
 
     pub(crate) fn poison(&self, reason: &str) {
-        self.failure.get_or_init(|| reason.to_owned());
+        self.failure.get_or_init(|| {
+            tracing::error!(dir = %self.disk.path("").display(), reason, "the store has failed");
+            reason.to_owned()
+        });
     }
 
     pub(crate) fn has_synced(&self, batch: u64) {

@@ -8,6 +8,8 @@ pub mod sim;
 
 use std::{io, path::PathBuf};
 
+use thiserror::Error;
+
 /// One folder; clones are the same one. Creations, renames and removals are only durable after [`sync_dir`](Self::sync_dir).
 pub trait Disk: Clone + Send + Sync + 'static {
     /// An open file.
@@ -101,18 +103,14 @@ pub trait DiskFile: Send + Sync + 'static {
 }
 
 /// Why a folder could not be taken.
-#[derive(Debug)]
+#[derive(Debug, Error)]
 pub enum LockError {
     /// Somebody has it: "process 123".
+    #[error("in use by {0}")]
     Held(String),
     /// The system refused.
-    Io(io::Error),
-}
-
-impl From<io::Error> for LockError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
+    #[error(transparent)]
+    Io(#[from] io::Error),
 }
 
 /// Whether this error says that there is no room.

@@ -2,7 +2,7 @@
 
 use std::{fmt, mem, sync::Arc};
 
-use skiff_core::{HardState, Write};
+use skiff_core::{Entry, HardState, Payload, Write};
 use skiff_storage::{Identity, Span, StoreError};
 
 use crate::{
@@ -122,6 +122,8 @@ impl<D: Disk> Log<D> {
         }
         self.group.start(self.hard_state);
         self.group.draft.push(&Record::Closed);
+        // Nothing will be written into another segment.
+        self.is_ordered = true;
         let has_room = self.offset + self.group.draft.span() + RESERVE <= self.current.size;
         // If it fails, the log is as good as one that was dropped.
         drop(if has_room { self.flush() } else { self.directory.mark_synced() });
@@ -133,12 +135,6 @@ impl<D: Disk> Log<D> {
 
     pub(crate) const fn tail(&self) -> &Tail {
         &self.tail
-    }
-
-    /// Gets segments from `supply` from now on.
-    pub(crate) fn supply_from(&mut self, supply: Box<dyn Supply<D>>) {
-        self.supply = supply;
-        self.is_ordered = false;
     }
 
     fn append_all(&mut self, writes: &[Write]) -> Result<(), StoreError> {
@@ -371,11 +367,20 @@ fn put<D: Disk>(
 
 /// The span after `write`, if it is one that can be written.
 pub(crate) fn check(span: Span, write: &Write) -> Result<Span, StoreError> {
+    match write.entries.iter().find_map(|entry| unwritable(entry).map(|why| (entry, why))) {
+        Some((entry, why)) => Err(StoreError::Misuse(format!("entry {} {why}", entry.index))),
+        None => span.after(write),
+    }
+}
+
+/// Why an entry could not be read back.
+fn unwritable(entry: &Entry) -> Option<&'static str> {
     /// Far below what the lengths of the format can say.
     const PAYLOAD_MAX: usize = 1 << 30;
-    if let Some(entry) = write.entries.iter().find(|entry| entry.size() > PAYLOAD_MAX) {
-        let text = format!("entry {} has {} bytes, too many", entry.index, entry.size());
-        return Err(StoreError::Misuse(text));
+    if entry.size() > PAYLOAD_MAX {
+        return Some("is too large");
     }
-    span.after(write)
+    let Payload::Unknown { kind, body } = &entry.payload else { return None };
+    let read = Payload::from_parts(*kind, body.clone());
+    (read.as_ref() != Ok(&entry.payload)).then_some("is of a kind that is known")
 }

@@ -17,7 +17,7 @@ use crate::{
     recovery::{self, Recovery},
     segment::{self, FIRST_BATCH, Order, Segment},
     snapshot::Snapshots,
-    supply::OnDemand,
+    supply::{OnDemand, Supply},
     tail::{Extents, Tail},
     walk::Link,
 };
@@ -43,18 +43,27 @@ impl<D: Disk> Log<D> {
     /// If the folder is in use, somebody else's, of a newer format, or if anything is damaged or
     /// missing that was synced once; then nothing was changed.
     pub fn open(disk: D, opening: &Opening, options: Options) -> Result<Opened<D>, StoreError> {
+        let supply = Box::new(OnDemand::new(disk.clone()));
+        Self::open_with(disk, opening, options, supply)
+    }
+
+    pub(crate) fn open_with(
+        disk: D,
+        opening: &Opening,
+        options: Options,
+        supply: Box<dyn Supply<D>>,
+    ) -> Result<Opened<D>, StoreError> {
         let lock = directory::lock(&disk)?;
+        let new = New { disk: disk.clone(), lock, options, supply };
         let files = Files::find(&disk)?;
         files.check_format(&disk)?;
         let mut opened = match identity::read(&disk)? {
-            Some(kept) if kept.identity.boot > 0 => {
-                reopen(disk, lock, opening, options, kept, &files)
-            }
+            Some(kept) if kept.identity.boot > 0 => reopen(new, opening, kept, &files),
             None if !files.segments.is_empty() || !files.snapshots.is_empty() => {
                 let reason = "IDENTITY is missing beside a log or a snapshot".to_owned();
                 Err(StoreError::Lost { path: disk.path(""), reason })
             }
-            _ => create(disk, lock, opening, options, &files),
+            _ => create(new, opening, &files),
         }?;
         for name in &files.strangers {
             let remark = format!("{name} is not a file of Skiff's and is ignored");
@@ -64,15 +73,17 @@ impl<D: Disk> Log<D> {
     }
 }
 
-/// Makes a new log. Until it is complete, IDENTITY says so: what is there is nobody's.
-fn create<D: Disk>(
+/// What a log is opened with.
+struct New<D: Disk> {
     disk: D,
     lock: D::Lock,
-    opening: &Opening,
     options: Options,
-    files: &Files,
-) -> Result<Opened<D>, StoreError> {
-    let log = options.fresh_log;
+    supply: Box<dyn Supply<D>>,
+}
+
+/// Makes a new log. Until it is complete, IDENTITY says so: what is there is nobody's.
+fn create<D: Disk>(new: New<D>, opening: &Opening, files: &Files) -> Result<Opened<D>, StoreError> {
+    let (disk, log) = (new.disk.clone(), new.options.fresh_log);
     let identity = Identity { boot: 0, ..opening.fresh() };
     identity::write(&disk, &Kept { identity, log, synced: 0 })?;
     for found in files.segments.values() {
@@ -80,7 +91,7 @@ fn create<D: Disk>(
         removed.map_err(|error| StoreError::io("remove", disk.path(&found.name), error))?;
     }
     let next_segment = files.segments.keys().next_back().map_or(1, |number| number + 1);
-    let order = Order { log, number: next_segment, size: options.segment_size(), reuse: None };
+    let order = Order { log, number: next_segment, size: new.options.segment_size(), reuse: None };
     let current = segment::make(&disk, &order)?;
     let recovery = Recovery {
         recovered: Recovered::default(),
@@ -92,11 +103,12 @@ fn create<D: Disk>(
         segments: [(current.number, current.size)].into(),
         spare: Vec::new(),
         needs_time: false,
+        pieces: None,
         next_segment: next_segment + 1,
     };
     let kept = Kept { identity: opening.fresh(), log, synced: 0 };
     let identity = kept.identity.clone();
-    let (mut log, recovered) = start(disk, lock, options, kept, recovery)?;
+    let (mut log, recovered) = start(new, kept, recovery)?;
     log.mark_opening()?;
     log.identify(&identity)?;
     let snapshots = Snapshots::new(Arc::clone(log.directory()));
@@ -106,21 +118,24 @@ fn create<D: Disk>(
 /// Opens a log that was there. First all is looked at, then the end is made sure, then a new batch
 /// is written.
 fn reopen<D: Disk>(
-    disk: D,
-    lock: D::Lock,
+    new: New<D>,
     opening: &Opening,
-    options: Options,
     kept: Kept,
     files: &Files,
 ) -> Result<Opened<D>, StoreError> {
+    let disk = new.disk.clone();
     let identity = opening.reopen(&kept.identity)?;
     let recovery = recovery::recover(&disk, &kept, files)?;
     recovery::check_snapshot(&disk, &kept, &recovery, files)?;
     make_sure(&disk, &recovery, files)?;
     let kept = Kept { identity: identity.clone(), log: kept.log, synced: recovery.last.number };
     identity::write(&disk, &kept)?;
-    let (mut log, recovered) = start(disk, lock, options, kept, recovery)?;
+    let (end, pieces) = (recovery.end, recovery.pieces);
+    let (mut log, recovered) = start(new, kept, recovery)?;
     log.mark_opening()?;
+    if let Some(to) = pieces.filter(|_| log.current.number == end.segment) {
+        wipe(&log, to)?;
+    }
     let snapshots = Snapshots::new(Arc::clone(log.directory()));
     Ok(Opened { identity, recovered, log, snapshots })
 }
@@ -149,13 +164,21 @@ fn make_sure<D: Disk>(disk: &D, recovery: &Recovery, files: &Files) -> Result<()
     again().map_err(|error| StoreError::io("write again the end of", disk.path(&name), error))
 }
 
+/// Wipes the pieces of a batch that was dropped: they could never be taken for anything, but they
+/// would be remarked upon again.
+fn wipe<D: Disk>(log: &Log<D>, to: u64) -> Result<(), StoreError> {
+    let disk = log.directory.disk();
+    let wiped = segment::fill(&log.current.file, log.offset, to);
+    let name = segment::name(log.current.number);
+    wiped.map_err(|error| StoreError::io("wipe the end of", disk.path(&name), error))
+}
+
 fn start<D: Disk>(
-    disk: D,
-    lock: D::Lock,
-    options: Options,
+    new: New<D>,
     kept: Kept,
     recovery: Recovery,
 ) -> Result<(Log<D>, Recovered), StoreError> {
+    let New { disk, lock, options, supply } = new;
     let Recovery { mut recovered, tail, extents, last, end, .. } = recovery;
     let name = segment::name(end.segment);
     let Some(size) = recovery.segments.get(&end.segment).copied() else {
@@ -167,7 +190,7 @@ fn start<D: Disk>(
     let segments = recovery.segments;
     let shared = Arc::new(Shared::new(Visible { span: tail.span(), extents, segments, cuts: 0 }));
     let log = Log {
-        supply: Box::new(OnDemand::new(disk.clone())),
+        supply,
         log: kept.log,
         boot: kept.identity.boot,
         directory: Arc::new(Directory::new(disk, lock, kept)),

@@ -42,6 +42,8 @@ pub(crate) struct Recovery {
     pub(crate) spare: Vec<String>,
     /// The time of the last entry is not known, since entries were cut behind it.
     pub(crate) needs_time: bool,
+    /// Up to here pieces of a batch that was dropped stand behind the end.
+    pub(crate) pieces: Option<u64>,
     /// Numbers of segments from here on were never used.
     pub(crate) next_segment: u64,
 }
@@ -66,8 +68,9 @@ pub(crate) fn recover<D: Disk>(
         return Err(search.corrupt(&end, Index::ZERO, "no batch is left at the start of the log"));
     };
     let behind = search.judge(&end, &last, kept.synced, replay.tail.last.index)?;
-    let remarks = search.remarks(&end, &behind);
-    Ok(search.gather(replay, last, end.place, behind.highest, remarks))
+    let pieces = behind.bytes_to.filter(|_| !search.is_recycled(end.place.segment));
+    let remarks = search.remarks(&end, pieces);
+    Ok(Recovery { pieces, ..search.gather(replay, last, end.place, behind.highest, remarks) })
 }
 
 /// The segment with which the log begins.
@@ -185,13 +188,17 @@ impl<D: Disk> Search<'_, D> {
         Ok(behind)
     }
 
-    fn remarks(&self, end: &End, behind: &Behind) -> Vec<String> {
+    /// Whether old bytes stand where nothing was written yet.
+    fn is_recycled(&self, segment: u64) -> bool {
+        let header = self.segments.get(&segment).and_then(|found| found.header.ok());
+        header.is_some_and(|header| header.recycled)
+    }
+
+    fn remarks(&self, end: &End, pieces: Option<u64>) -> Vec<String> {
         let name = self.name(end.place.segment);
         let found = self.segments.get(&end.place.segment);
         let header = found.and_then(|found| found.header.ok());
         let mut remarks = Vec::new();
-        // Old bytes of a segment that is used again mean nothing.
-        let has_pieces = behind.has_bytes && header.is_some_and(|header| !header.recycled);
         if let Some(torn) = end.header {
             remarks.push(format!(
                 "the last write, batch {} at byte {} of {name}, was torn ({}) and is dropped: it \
@@ -200,7 +207,7 @@ impl<D: Disk> Search<'_, D> {
                 end.place.offset,
                 end.reason.text(),
             ));
-        } else if has_pieces {
+        } else if pieces.is_some() {
             remarks.push(format!(
                 "pieces of a last write at byte {} of {name} are dropped: it was never acknowledged",
                 end.place.offset
@@ -246,6 +253,7 @@ impl<D: Disk> Search<'_, D> {
             highest: highest.max(last.number),
             segments,
             spare,
+            pieces: None,
             next_segment: newest.map_or(1, |number| number.saturating_add(1)),
         }
     }

@@ -173,7 +173,7 @@ fn finish<D: Disk>(
 /// Writes zeros from `from` to `to`. Syncs between, so that a log that is being written meanwhile
 /// never waits behind much of it.
 pub(crate) fn fill(file: &impl DiskFile, from: u64, to: u64) -> io::Result<()> {
-    const PIECE: usize = 1 << 20;
+    const PIECE: usize = 256 << 10;
     let zeros = vec![0; PIECE.min(usize::try_from(to.saturating_sub(from)).unwrap_or(PIECE))];
     let mut at = from;
     while at < to {

@@ -59,8 +59,8 @@ impl<D: Disk> Persistence for DiskPersistence<D> {
             .map_err(|error| StoreError::Other(format!("no random numbers: {error}")))?;
         let fresh_log = LogId(u128::from_le_bytes(random));
         let options = Options { segment_size: self.segment_size, fresh_log };
-        let mut opened = Log::open(self.disk.clone(), opening, options)?;
-        opened.log.supply_from(Box::new(Ahead::new(self.disk.clone())?));
+        let supply = Box::new(Ahead::new(self.disk.clone())?);
+        let opened = Log::open_with(self.disk.clone(), opening, options, supply)?;
         let log = DiskLog::start(opened.log, opened.recovered)?;
         Ok(Store {
             identity: opened.identity,

@@ -175,8 +175,8 @@ pub(crate) struct Behind {
     pub(crate) later: Option<BatchHeader>,
     /// The highest number of any batch there.
     pub(crate) highest: u64,
-    /// Whether anything but zeros stands at the end or behind it in the same segment.
-    pub(crate) has_bytes: bool,
+    /// Where in the same segment the last byte that is not zero stands, rounded up.
+    pub(crate) bytes_to: Option<u64>,
 }
 
 /// Looks for headers of batches from `place` to the end of its segment and in all later segments.
@@ -193,7 +193,9 @@ pub(crate) fn look_behind<D: Disk>(
         let from = if is_same { place.offset } else { FIRST_BATCH };
         let from = Place { segment: *number, offset: from };
         headers(disk, found, log, from, |at, header, is_zero| {
-            behind.has_bytes |= is_same && !is_zero;
+            if is_same && !is_zero {
+                behind.bytes_to = Some(at.offset + SECTOR);
+            }
             if let Some(header) = header {
                 behind.highest = behind.highest.max(header.number);
                 if at != place && header.number > above && behind.later.is_none() {

@@ -4,8 +4,9 @@
 
 mod common;
 
+use bytes::Bytes;
 use common::*;
-use skiff_core::{HardState, Index, NodeId, Position, Term, Write};
+use skiff_core::{Entry, HardState, Index, NodeId, Payload, Position, Term, Write};
 use skiff_storage::{
     Identity, InstanceId, LogReader, SnapshotMeta, SnapshotStore, Standing, StoreError,
 };
@@ -126,6 +127,9 @@ fn torn_and_zeroed_tails() {
             assert_eq!(disk.content(name).unwrap().len(), 64 << 10, "made as long as it was");
             let remarks = opened.recovered.remarks;
             assert_eq!(!remarks.is_empty(), is_told, "sector {sector}: {remarks:?}");
+            drop((opened.log, opened.snapshots));
+            let again = open(&disk, 64 << 10).recovered.remarks;
+            assert_eq!(again, Vec::<String>::new(), "it is told once");
         }
     }
 }
@@ -602,4 +606,19 @@ fn rolled_back_directory() {
     put(&mut opened.log, vote(5, 1));
     let told = opened.identity.boot;
     assert!(open(&copy, TINY).identity.boot <= told);
+}
+
+#[test]
+fn an_entry_that_could_not_be_read_back_is_not_written() {
+    let disk = SimDisk::new();
+    let mut opened = open(&disk, TINY);
+    let payload = Payload::Unknown { kind: 0, body: Bytes::from_static(b"not nothing") };
+    let wrong = Entry { payload, ..entry(1, 2, 0) };
+    let group = [append(1, 1, 2), Write { entries: vec![wrong], ..append(1, 2, 2) }];
+    let appended = opened.log.append(&group);
+    assert_eq!(appended.durable, 1);
+    assert!(matches!(appended.error, Some(StoreError::Misuse(_))), "{:?}", appended.error);
+    put(&mut opened.log, append(1, 2, 3));
+    close(opened);
+    assert_eq!(open(&disk, TINY).recovered.last, Position::new(1, 2));
 }
