@@ -5,132 +5,26 @@
 //! operation that no sync has covered, whether it reached the medium, and in which sectors. Nothing
 //! here is random or timed: a test chooses everything.
 
+mod state;
+mod unsynced;
+
 use std::{
-    collections::BTreeMap,
-    fmt, io,
+    fmt, io, mem,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use self::state::{Faults, Pending, State, count_down};
+pub use self::{
+    state::Counts,
+    unsynced::{Fate, SECTOR, Unsynced},
+};
 use super::{Disk, DiskFile, LockError};
-
-/// The unit in which a write can be torn.
-pub const SECTOR: usize = 512;
 
 /// A folder in memory. Clones are the same folder.
 #[derive(Clone, Default)]
 pub struct SimDisk {
     state: Arc<Mutex<State>>,
-}
-
-/// An operation that no sync has covered yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unsynced {
-    /// Bytes were written into a file.
-    Write {
-        /// The file, as it was called when opened.
-        name: String,
-        /// Where.
-        at: u64,
-        /// How many bytes.
-        len: usize,
-    },
-    /// A name was given to a new, empty file.
-    Create {
-        /// The name.
-        name: String,
-    },
-    /// A file was renamed.
-    Rename {
-        /// Its old name.
-        from: String,
-        /// Its new name.
-        to: String,
-    },
-    /// A name was removed.
-    Remove {
-        /// The name.
-        name: String,
-    },
-}
-
-impl Unsynced {
-    /// In how many pieces this can be torn.
-    #[must_use]
-    pub fn sectors(&self) -> usize {
-        match self {
-            Self::Write { at, len, .. } => sectors_of(*at, *len).count(),
-            Self::Create { .. } | Self::Rename { .. } | Self::Remove { .. } => 1,
-        }
-    }
-}
-
-/// What becomes of an unsynced operation in a crash.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// It reached the medium.
-    Keep,
-    /// It did not.
-    Drop,
-    /// Of a write, these of its sectors did, counted from its first; anything else is kept if the
-    /// first is there.
-    Tear(Vec<bool>),
-}
-
-impl Fate {
-    fn keeps(&self, sector: usize) -> bool {
-        match self {
-            Self::Keep => true,
-            Self::Drop => false,
-            Self::Tear(kept) => kept.get(sector).copied().unwrap_or(false),
-        }
-    }
-}
-
-#[derive(Clone, Default)]
-struct State {
-    /// What a process sees: names, and content by number of file.
-    names: BTreeMap<String, u64>,
-    content: BTreeMap<u64, Vec<u8>>,
-    durable_names: BTreeMap<String, u64>,
-    durable_content: BTreeMap<u64, Vec<u8>>,
-    unsynced: Vec<Pending>,
-    next_file: u64,
-    locked: bool,
-    /// Raised by a crash: files opened before are of a process that is gone.
-    life: u64,
-    faults: Faults,
-    counts: Counts,
-}
-
-#[derive(Clone, Debug)]
-enum Pending {
-    Write { file: u64, name: String, at: u64, bytes: Vec<u8> },
-    Create { name: String, file: u64 },
-    Rename { from: String, to: String },
-    Remove { name: String },
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Faults {
-    fail_sync: Option<u64>,
-    fail_write: Option<u64>,
-    fail_reads: u64,
-    halt_after: Option<u64>,
-    room: Option<u64>,
-}
-
-/// How often each thing was done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Writes into files.
-    pub writes: u64,
-    /// Syncs of files.
-    pub syncs: u64,
-    /// Syncs of the folder.
-    pub dir_syncs: u64,
-    /// All that changes something: writes, syncs, creations, renames, removals.
-    pub changes: u64,
 }
 
 impl SimDisk {
@@ -154,7 +48,7 @@ impl SimDisk {
     /// open fail from now on, the lock is given back, planned faults are forgotten.
     pub fn crash(&self, mut fate: impl FnMut(&Unsynced) -> Fate) {
         let mut state = self.state();
-        for pending in std::mem::take(&mut state.unsynced) {
+        for pending in mem::take(&mut state.unsynced) {
             let fate = fate(&pending.describe());
             state.settle(&pending, &fate);
         }
@@ -256,112 +150,6 @@ impl fmt::Debug for SimDisk {
         let state = self.state();
         let unsynced = state.unsynced.len();
         f.debug_struct("SimDisk").field("names", &state.names).field("unsynced", &unsynced).finish()
-    }
-}
-
-impl State {
-    fn new_file(&mut self) -> u64 {
-        self.next_file += 1;
-        self.next_file
-    }
-
-    /// Counts a change and fails if the process is to be dead by now.
-    fn change(&mut self) -> io::Result<()> {
-        if let Some(left) = &mut self.faults.halt_after {
-            *left = left.checked_sub(1).ok_or_else(|| io::Error::other("the process is dead"))?;
-        }
-        self.counts.changes += 1;
-        Ok(())
-    }
-
-    fn settle(&mut self, pending: &Pending, fate: &Fate) {
-        let names = &mut self.durable_names;
-        match pending {
-            Pending::Write { file, at, bytes, .. } => {
-                let content = self.durable_content.entry(*file).or_default();
-                for (sector, range) in sectors_of(*at, bytes.len()).enumerate() {
-                    if fate.keeps(sector) {
-                        write(content, *at + range.start as u64, &bytes[range]);
-                    }
-                }
-            }
-            _ if !fate.keeps(0) => {}
-            Pending::Create { name, file } => {
-                names.insert(name.clone(), *file);
-                self.durable_content.entry(*file).or_default();
-            }
-            Pending::Rename { from, to } => {
-                if let Some(file) = names.remove(from) {
-                    names.insert(to.clone(), file);
-                }
-            }
-            Pending::Remove { name } => {
-                names.remove(name);
-            }
-        }
-    }
-
-    /// Settles what a sync covers; if it fails, what it covers is lost for good.
-    fn sync(&mut self, covers: impl Fn(&Pending) -> bool) -> io::Result<()> {
-        let fails = count_down(&mut self.faults.fail_sync);
-        let (covered, rest) = self.unsynced.drain(..).partition(covers);
-        self.unsynced = rest;
-        let covered: Vec<Pending> = covered;
-        if fails {
-            return Err(io::Error::other("the sync failed"));
-        }
-        covered.iter().for_each(|pending| self.settle(pending, &Fate::Keep));
-        Ok(())
-    }
-
-    fn used(&self) -> u64 {
-        self.names.values().filter_map(|file| self.content.get(file)).map(|c| c.len() as u64).sum()
-    }
-
-    fn write(&mut self, file: u64, name: &str, bytes: &[u8], at: u64) {
-        write(self.content.entry(file).or_default(), at, bytes);
-        let bytes = bytes.to_vec();
-        self.unsynced.push(Pending::Write { file, name: name.to_owned(), at, bytes });
-    }
-}
-
-/// Whether this was the one that is to fail.
-fn count_down(planned: &mut Option<u64>) -> bool {
-    let Some(left) = planned else { return false };
-    *left = left.saturating_sub(1);
-    let now = *left == 0;
-    if now {
-        *planned = None;
-    }
-    now
-}
-
-fn write(content: &mut Vec<u8>, at: u64, bytes: &[u8]) {
-    let at = usize::try_from(at).unwrap_or(usize::MAX);
-    if content.len() < at + bytes.len() {
-        content.resize(at + bytes.len(), 0);
-    }
-    content[at..at + bytes.len()].copy_from_slice(bytes);
-}
-
-/// The pieces of `len` bytes at `at` that lie in one sector each, as ranges of those bytes.
-fn sectors_of(at: u64, len: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
-    let skew = usize::try_from(at % SECTOR as u64).unwrap_or(0);
-    let count = if len == 0 { 0 } else { (skew + len).div_ceil(SECTOR) };
-    (0..count).map(move |sector| {
-        let start = (sector * SECTOR).saturating_sub(skew);
-        start..((sector + 1) * SECTOR - skew).min(len)
-    })
-}
-
-impl Pending {
-    fn describe(&self) -> Unsynced {
-        match self.clone() {
-            Self::Write { name, at, bytes, .. } => Unsynced::Write { name, at, len: bytes.len() },
-            Self::Create { name, .. } => Unsynced::Create { name },
-            Self::Rename { from, to } => Unsynced::Rename { from, to },
-            Self::Remove { name } => Unsynced::Remove { name },
-        }
     }
 }
 
