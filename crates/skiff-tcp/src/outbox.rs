@@ -10,7 +10,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use skiff_transport::{Envelope, NotSent};
 use tokio::sync::Notify;
 
@@ -96,7 +96,9 @@ impl Outbox {
     pub(crate) async fn write_to(&self, socket: &Socket) -> io::Error {
         let mut spare = BytesMut::new();
         loop {
-            let mut batch = match self.take(spare) {
+            // One busy connection does not keep a worker from the others.
+            tokio::task::coop::consume_budget().await;
+            let batch = match self.take(spare) {
                 Ok(batch) => batch,
                 Err(empty) => {
                     spare = empty;
@@ -104,10 +106,11 @@ impl Outbox {
                     continue;
                 }
             };
-            while batch.has_remaining() {
-                match socket.try_write(&batch) {
+            let mut done = 0;
+            while done < batch.len() {
+                match socket.try_write(&batch[done..]) {
                     Ok(written) => {
-                        batch.advance(written);
+                        done += written;
                         self.wrote(written);
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

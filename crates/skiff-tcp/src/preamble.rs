@@ -159,3 +159,61 @@ fn check(bytes: &[u8]) -> Result<(), PreambleError> {
     let sound = crc32c::crc32c(said).to_le_bytes() == checksum;
     if sound { Ok(()) } else { Err(PreambleError::Checksum) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn preamble(versions: RangeInclusive<u16>) -> Preamble {
+        Preamble { versions, lane: Lane::Bulk, connection: 0x0102_0304 }
+    }
+
+    /// The bytes, one by one: a change here is another protocol.
+    #[test]
+    fn bytes_are_as_documented() {
+        let mut expected =
+            *b"\x89SKIFF\r\n\x01\0\x01\0\x01\0\0\0\x04\x03\x02\x01\0\0\0\0\0\0\0\0\0\0\0\0....";
+        let checksum = crc32c::crc32c(&expected[..32]).to_le_bytes();
+        expected[32..].copy_from_slice(&checksum);
+        assert_eq!(preamble(1..=1).encode(), expected);
+        let mut expected = *b"\x89SKIFF\r\n\x01\0\x01\0\x01\0\0\0....";
+        let checksum = crc32c::crc32c(&expected[..16]).to_le_bytes();
+        expected[16..].copy_from_slice(&checksum);
+        assert_eq!(Welcome { versions: 1..=1, version: Some(1) }.encode(), expected);
+    }
+
+    #[test]
+    fn both_come_back() {
+        assert_eq!(Preamble::decode(&preamble(1..=9).encode()), Ok(preamble(1..=9)));
+        let welcome = Welcome { versions: 1..=4, version: Some(1) };
+        assert_eq!(Welcome::decode(&welcome.encode()), Ok(welcome));
+    }
+
+    #[test]
+    fn every_flipped_bit_is_noticed() {
+        let sound = preamble(1..=1).encode();
+        for bit in 0..sound.len() * 8 {
+            let mut damaged = sound;
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert!(Preamble::decode(&damaged).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn unknown_version_names_both() {
+        let error = Preamble::decode(&preamble(7..=9).encode()).unwrap_err();
+        let text = "no common protocol version: it speaks versions 7 to 9, this build version 1";
+        assert_eq!(error.to_string(), text);
+        let refused = Welcome { versions: 2..=2, version: None }.encode();
+        let text = "no common protocol version: it speaks version 2, this build version 1";
+        assert_eq!(Welcome::decode(&refused).unwrap_err().to_string(), text);
+    }
+
+    #[test]
+    fn unknown_lane_is_refused() {
+        let mut bytes = preamble(1..=1).encode();
+        bytes[12] = 9;
+        seal(&mut bytes);
+        assert_eq!(Preamble::decode(&bytes), Err(PreambleError::Lane(9)));
+    }
+}
