@@ -36,6 +36,8 @@ counters! {
     refused_garbage,
     /// Connections refused for want of a common protocol version, by either side.
     refused_version,
+    /// Connects that were given up because nobody answered in time.
+    connect_timeouts,
     /// Sockets dropped because the other side did not introduce itself in time.
     handshake_timeouts,
     /// Connections ended by a damaged or oversized frame, or one that is no envelope.

@@ -69,6 +69,9 @@ async fn dial_until_dropped(state: &Arc<State>, inbox: oneshot::Receiver<Inbox>)
                 }
             }
             Err(error) => {
+                if error.kind() == io::ErrorKind::TimedOut {
+                    count(&state.shared.tally.connect_timeouts);
+                }
                 if state.shared.complaints.may(&state.peer) {
                     tracing::info!(peer = %state.peer, reason = %error, "not connected");
                 }
@@ -104,7 +107,7 @@ async fn dial_one(shared: &Shared, address: SocketAddr) -> io::Result<Arc<Link>>
         Ok(greeted) => greeted.map(|()| Link::new(control, bulk)),
         Err(_) => {
             count(&shared.tally.handshake_timeouts);
-            Err(io::Error::new(io::ErrorKind::TimedOut, "no answer to the handshake"))
+            Err(io::Error::other("no answer to the handshake"))
         }
     }
 }

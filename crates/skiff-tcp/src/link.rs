@@ -7,13 +7,17 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use skiff_transport::{
     Envelope, NotSent, Signal,
     wire::{self, WireError},
 };
-use tokio::{task::JoinSet, time::MissedTickBehavior};
+use tokio::{
+    task::JoinSet,
+    time::{MissedTickBehavior, timeout},
+};
 
 use crate::{
     frame::{FrameError, Frames},
@@ -25,6 +29,9 @@ use crate::{
 
 /// A sign of life is sent, and looked for, so many times within the idle timeout.
 const LOOKS: u32 = 4;
+
+/// When one socket has been closed, the other is read for so long at most.
+const LINGER: Duration = Duration::from_millis(50);
 
 /// Where a link tells what it receives.
 pub(crate) trait Receiver: Send + Sync + 'static {
@@ -111,17 +118,22 @@ impl Link {
         let mut parts = JoinSet::new();
         for lane in [Lane::Control, Lane::Bulk] {
             let (link, to, limit) = (self.clone(), to.clone(), settings.max_frame);
-            parts.spawn(async move { link.half(lane).read(&*to, limit).await });
+            parts.spawn(async move { (Part::Reader, link.half(lane).read(&*to, limit).await) });
             let link = self.clone();
             parts.spawn(async move {
                 let half = link.half(lane);
-                Ended::Io(half.outbox.write_to(&half.socket).await)
+                (Part::Other, Ended::Io(half.outbox.write_to(&half.socket).await))
             });
         }
         let (link, settings) = (self.clone(), settings.clone());
-        parts.spawn(async move { link.watch(&settings).await });
+        parts.spawn(async move { (Part::Other, link.watch(&settings).await) });
         let ended = match parts.join_next().await {
-            Some(Ok(ended)) => ended,
+            Some(Ok((Part::Reader, Ended::Io(error)))) => {
+                // What the other side said last on the other socket is on its way, too.
+                let _ = timeout(LINGER, other_reader(&mut parts)).await;
+                Ended::Io(error)
+            }
+            Some(Ok((_, ended))) => ended,
             _ => Ended::Broken,
         };
         parts.shutdown().await;
@@ -149,6 +161,22 @@ impl Link {
                     return ended;
                 }
             }
+        }
+    }
+}
+
+/// The tasks of a link.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Reader,
+    Other,
+}
+
+/// Waits for the end of the reader that is left.
+async fn other_reader(parts: &mut JoinSet<(Part, Ended)>) {
+    while let Some(Ok((part, _))) = parts.join_next().await {
+        if part == Part::Reader {
+            return;
         }
     }
 }

@@ -75,6 +75,7 @@ impl TcpTransport {
         let mut last = "the name stands for no address".to_owned();
         for at in resolved {
             self.check_exposure(at)?;
+            self.check_reach(at)?;
             match self.bind_one(at) {
                 Ok(bound) => return Ok(bound),
                 Err(error) => last = why_not(&error),
@@ -101,17 +102,13 @@ impl TcpTransport {
             .to_owned())
     }
 
-    /// The address that others dial.
-    fn advertised(&self, bound: SocketAddr) -> Result<String, String> {
-        match &self.shared.settings.advertise {
-            Some(address) => Ok(address.clone()),
-            None if bound.ip().is_unspecified() => Err(
-                "others cannot dial this address: listen at one that they can, or name it with \
-                     `.advertise(..)`"
-                    .to_owned(),
-            ),
-            None => Ok(bound.to_string()),
+    fn check_reach(&self, at: SocketAddr) -> Result<(), String> {
+        if !at.ip().is_unspecified() || self.shared.settings.advertise.is_some() {
+            return Ok(());
         }
+        Err("others cannot dial this address: listen at one that they can, or name it with \
+             `.advertise(..)`"
+            .to_owned())
     }
 }
 
@@ -135,7 +132,8 @@ impl Transport for TcpTransport {
         let Some(address) = local.listen else { return Ok(None) };
         let refused = |reason| TransportError::Listen { address: address.clone(), reason };
         let (listener, bound) = self.bind(&address).map_err(refused)?;
-        let advertised = self.advertised(bound).map_err(refused)?;
+        let advertised = self.shared.settings.advertise.clone();
+        let advertised = advertised.unwrap_or_else(|| bound.to_string());
         let listener = Arc::new(listener);
         let acceptor = Acceptor::new(self.shared.clone(), accepted);
         self.shared.runtime.spawn(acceptor.run(listener.clone()));

@@ -1,0 +1,195 @@
+//! Two nodes with a proxy between them that the tests stop and let go, lane by lane.
+
+mod support;
+
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, TcpListener, TcpStream},
+    sync::{Arc, Condvar, Mutex},
+    thread,
+    time::Duration,
+};
+
+use skiff_tcp::TcpTransport;
+use skiff_transport::{NotSent, Signal};
+use support::{BULK, CONTROL, Node, bulk, heartbeat, lock, number};
+
+const NEVER: Duration = Duration::from_secs(600);
+
+/// Stops what flows through it while it is shut.
+#[derive(Default)]
+struct Gate {
+    shut: Mutex<bool>,
+    opened: Condvar,
+}
+
+impl Gate {
+    fn set(&self, shut: bool) {
+        *lock(&self.shut) = shut;
+        self.opened.notify_all();
+    }
+
+    fn pass(&self) {
+        let shut = lock(&self.shut);
+        drop(self.opened.wait_while(shut, |shut| *shut).expect("no panic"));
+    }
+}
+
+/// Passes everything on, through a gate for each lane and direction.
+struct Proxy {
+    address: String,
+    there: [Arc<Gate>; 2],
+    back: [Arc<Gate>; 2],
+    streams: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl Proxy {
+    fn to(address: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let gates = || [CONTROL, BULK].map(|_| Arc::new(Gate::default()));
+        let proxy = Self {
+            address: listener.local_addr().expect("it is bound").to_string(),
+            there: gates(),
+            back: gates(),
+            streams: Arc::default(),
+        };
+        let (to, there, back) = (address.to_owned(), proxy.there.clone(), proxy.back.clone());
+        let streams = proxy.streams.clone();
+        thread::spawn(move || {
+            for dialling in listener.incoming().map_while(Result::ok) {
+                let _ = pass(dialling, &to, &there, &back, &streams);
+            }
+        });
+        proxy
+    }
+
+    /// Cuts every connection, at the side that dialled.
+    fn cut(&self) {
+        for stream in lock(&self.streams).drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+fn pass(
+    mut dialling: TcpStream,
+    to: &str,
+    there: &[Arc<Gate>; 2],
+    back: &[Arc<Gate>; 2],
+    streams: &Mutex<Vec<TcpStream>>,
+) -> std::io::Result<()> {
+    let mut preamble = [0; 36];
+    dialling.read_exact(&mut preamble)?;
+    let lane = usize::from(preamble[12]);
+    let mut accepting = TcpStream::connect(to)?;
+    accepting.write_all(&preamble)?;
+    lock(streams).push(dialling.try_clone()?);
+    flow(dialling.try_clone()?, accepting.try_clone()?, there[lane].clone());
+    flow(accepting, dialling, back[lane].clone());
+    Ok(())
+}
+
+fn flow(mut from: TcpStream, mut to: TcpStream, gate: Arc<Gate>) {
+    thread::spawn(move || {
+        let mut bytes = vec![0; 64 << 10];
+        while let Ok(read @ 1..) = from.read(&mut bytes) {
+            gate.pass();
+            if to.write_all(&bytes[..read]).is_err() {
+                break;
+            }
+        }
+        let _ = to.shutdown(Shutdown::Both);
+    });
+}
+
+fn node() -> Node {
+    let backoff = (Duration::from_millis(1), Duration::from_millis(5));
+    let builder = TcpTransport::builder().idle_timeout(NEVER).queue(64 << 20);
+    Node::start(builder.backoff(backoff.0, backoff.1))
+}
+
+/// Megabytes that do not move hold no heartbeat up; within the bulk lane order holds.
+#[test]
+fn bulk_never_delays_heartbeat() {
+    let (a, b) = (node(), node());
+    let proxy = Proxy::to(&b.address);
+    let connection = a.dial(&proxy.address);
+    a.wait_up();
+    b.wait_up();
+    proxy.there[usize::from(BULK)].set(true);
+    for sent in 0..40 {
+        assert_eq!(connection.send(bulk(1000 + sent, 1 << 20)), Ok(()));
+    }
+    for sent in 0..100 {
+        assert_eq!(connection.send(heartbeat(sent)), Ok(()));
+    }
+    let numbers = |told: &[Signal]| -> Vec<u64> { told.iter().filter_map(number).collect() };
+    let heard = b.wait("all heartbeats", |told| {
+        let heard = numbers(told);
+        (heard.len() >= 100).then_some(heard)
+    });
+    assert!(heard.iter().copied().eq(0..100), "{heard:?}");
+    proxy.there[usize::from(BULK)].set(false);
+    let heard = b.wait("all bulk", |told| {
+        let heard = numbers(told);
+        (heard.len() >= 140).then(|| heard[100..].to_vec())
+    });
+    assert!(heard.iter().copied().eq(1000..1040), "{heard:?}");
+}
+
+/// What was on its way when a connection died does not arrive on the next.
+#[test]
+fn old_connection_late_reply() {
+    let (a, b) = (node(), node());
+    let proxy = Proxy::to(&b.address);
+    let connection = a.dial(&proxy.address);
+    a.wait_up();
+    b.wait_up();
+    proxy.back[usize::from(CONTROL)].set(true);
+    let old = b.accepted().remove(0);
+    for late in 1..=50 {
+        assert_eq!(old.send(heartbeat(late)), Ok(()));
+    }
+    proxy.cut();
+    a.wait_down();
+    b.wait_down();
+    assert_eq!(old.send(heartbeat(51)), Err(NotSent::Down));
+    proxy.back[usize::from(CONTROL)].set(false);
+    let ups = |told: &[Signal]| told.iter().filter(|signal| **signal == Signal::Up).count();
+    a.wait("the connection to come up again", |told| (ups(told) == 2).then_some(()));
+    assert_eq!(connection.send(heartbeat(60)), Ok(()));
+    b.wait_received(&heartbeat(60));
+    let new = b.accepted().remove(1);
+    assert_eq!(new.send(heartbeat(100)), Ok(()));
+    a.wait_received(&heartbeat(100));
+    let told = a.told();
+    assert!(matches!(&told[..], [Signal::Up, Signal::Down(_), Signal::Up, _]), "{told:?}");
+}
+
+/// Cut again and again, from both sides at once: Up and Down take turns all the while.
+#[test]
+fn up_and_down_take_turns_through_many_cuts() {
+    let (a, b) = (node(), node());
+    let proxy = Proxy::to(&b.address);
+    let connection = a.dial(&proxy.address);
+    let ups = |told: &[Signal]| told.iter().filter(|signal| **signal == Signal::Up).count();
+    for round in 1..=30 {
+        a.wait("the connection to come up", |told| (ups(told) >= round).then_some(()));
+        let _ = connection.send(heartbeat(1));
+        let _ = connection.send(bulk(2, 1000));
+        if round % 2 == 0 {
+            proxy.cut();
+        } else {
+            b.accepted().iter().for_each(|accepted| accepted.close());
+            proxy.cut();
+        }
+    }
+    let mut up = false;
+    for signal in a.told() {
+        match signal {
+            Signal::Up => assert!(!std::mem::replace(&mut up, true), "up twice"),
+            Signal::Down(_) => assert!(std::mem::take(&mut up), "down twice"),
+            Signal::Received(_) => assert!(up, "received while down"),
+        }
+    }
+}
