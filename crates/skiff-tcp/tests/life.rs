@@ -55,7 +55,7 @@ fn dead_link_is_dialled_again() {
 
 #[test]
 fn idle_connection_is_kept_by_signs_of_life() {
-    let node = Node::start(TcpTransport::builder().idle_timeout(SHORT));
+    let node = Node::start(TcpTransport::builder().idle_timeout(SHORT * 5));
     let mut peer = RawPeer::dial(&node.address, 1);
     // Three times the idle timeout, by the other side's own clock.
     for _ in 0..12 {
