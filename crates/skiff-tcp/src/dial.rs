@@ -1,6 +1,11 @@
 //! Dials a peer, again and again.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Instant};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use skiff_transport::{Inbox, TransportError};
 use tokio::{
@@ -17,6 +22,10 @@ use crate::{
     socket::Socket,
     transport::Shared,
 };
+
+/// How long a name may take to be resolved. The system's own lookup cannot be stopped, and holds a
+/// thread: so it is not begun anew too often.
+const RESOLVE: Duration = Duration::from_secs(5);
 
 /// Checks that `address` is a host and a port. Whether the host exists may change any time.
 pub(crate) fn check_address(address: &str) -> Result<(), TransportError> {
@@ -83,8 +92,7 @@ async fn dial_until_dropped(state: &Arc<State>, inbox: oneshot::Receiver<Inbox>)
 
 /// Tries each address that the name stands for now.
 async fn dial(shared: &Shared, peer: &str) -> io::Result<Arc<Link>> {
-    let limit = shared.settings.connect_timeout;
-    let addresses = match timeout(limit, tokio::net::lookup_host(peer)).await {
+    let addresses = match timeout(RESOLVE, tokio::net::lookup_host(peer)).await {
         Ok(addresses) => addresses?,
         Err(_) => return Err(io::Error::new(io::ErrorKind::TimedOut, "the name was not resolved")),
     };
