@@ -30,7 +30,7 @@ use crate::{
 /// A sign of life is sent, and looked for, so many times within the idle timeout.
 const LOOKS: u32 = 4;
 
-/// When one socket has been closed, the other is read for so long at most.
+/// When one socket has ended, what is left is read for so long at most.
 const LINGER: Duration = Duration::from_millis(50);
 
 /// Where a link tells what it receives.
@@ -128,9 +128,10 @@ impl Link {
         let (link, settings) = (self.clone(), settings.clone());
         parts.spawn(async move { (Part::Other, link.watch(&settings).await) });
         let ended = match parts.join_next().await {
-            Some(Ok((Part::Reader, Ended::Io(error)))) => {
-                // What the other side said last on the other socket is on its way, too.
-                let _ = timeout(LINGER, other_reader(&mut parts)).await;
+            Some(Ok((part, Ended::Io(error)))) => {
+                // What the other side said last may still be there to be read.
+                let readers = if part == Part::Reader { 1 } else { 2 };
+                let _ = timeout(LINGER, readers_end(readers, &mut parts)).await;
                 Ended::Io(error)
             }
             Some(Ok((_, ended))) => ended,
@@ -140,11 +141,13 @@ impl Link {
         ended
     }
 
-    /// Says what is left to say and ends both sockets, whoever still holds them.
+    /// Says what is left to say and ends both sockets, whoever still holds them; one that the writer
+    /// is busy with ends when the writer does.
     pub(crate) fn shut(&self) {
         for half in [&self.control, &self.bulk] {
-            half.outbox.last_words(&half.socket);
-            half.socket.shut();
+            if half.outbox.last_words(&half.socket) {
+                half.socket.shut();
+            }
         }
     }
 
@@ -172,11 +175,13 @@ enum Part {
     Other,
 }
 
-/// Waits for the end of the reader that is left.
-async fn other_reader(parts: &mut JoinSet<(Part, Ended)>) {
-    while let Some(Ok((part, _))) = parts.join_next().await {
-        if part == Part::Reader {
-            return;
+/// Waits until as many readers have ended.
+async fn readers_end(mut readers: usize, parts: &mut JoinSet<(Part, Ended)>) {
+    while readers > 0 {
+        match parts.join_next().await {
+            Some(Ok((Part::Reader, _))) => readers -= 1,
+            Some(Ok((Part::Other, _))) => {}
+            Some(Err(_)) | None => return,
         }
     }
 }

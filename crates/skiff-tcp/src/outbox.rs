@@ -35,6 +35,8 @@ struct State {
     busy: bool,
     /// All bytes that went out.
     written: u64,
+    /// Nothing more is taken.
+    closed: bool,
 }
 
 impl State {
@@ -59,6 +61,9 @@ impl Outbox {
     /// Takes `envelope`, to be written. One of any allowed size is taken if nothing waits.
     pub(crate) fn send(&self, envelope: &Envelope, settings: &Settings) -> Result<(), NotSent> {
         let mut state = self.state();
+        if state.closed {
+            return Err(NotSent::Down);
+        }
         let unsent = state.unsent();
         if unsent >= settings.queue {
             return Err(NotSent::Full);
@@ -78,7 +83,7 @@ impl Outbox {
     /// A sign of life, unless something is on its way anyhow.
     pub(crate) fn ping(&self) {
         let mut state = self.state();
-        if state.unsent() == 0 {
+        if state.unsent() == 0 && !state.closed {
             frame::put_ping(&mut state.waiting);
             self.wake(state);
         }
@@ -152,12 +157,18 @@ impl Outbox {
         Progress { unsent: state.unsent(), written: state.written }
     }
 
-    /// Writes what goes at once, before the socket is closed.
-    pub(crate) fn last_words(&self, socket: &Socket) {
-        let state = self.state();
-        if state.writing == 0 && !state.waiting.is_empty() {
-            // What does not go at once is lost, as anything may be that was only queued.
-            let _ = socket.try_write(&state.waiting);
+    /// Writes what goes at once, before the socket is closed. False if the writer is at it: then
+    /// the socket is to be left to it.
+    pub(crate) fn last_words(&self, socket: &Socket) -> bool {
+        let mut state = self.state();
+        state.closed = true;
+        let left = state.writing == 0;
+        if left && !state.waiting.is_empty() {
+            // What does not go at once is lost, as anything may be that was only queued. It must
+            // not be there for the writer to send a second time.
+            let waiting = std::mem::take(&mut state.waiting);
+            let _ = socket.try_write(&waiting);
         }
+        left
     }
 }

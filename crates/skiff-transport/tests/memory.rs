@@ -194,3 +194,53 @@ fn check_turns(told: &[Signal]) {
         assert_eq!(matches!(signal, Signal::Up), up, "{told:?}");
     }
 }
+
+/// What is on its way when a connection ends does not arrive on the next.
+#[test]
+fn old_wire_leads_nowhere() {
+    let network = MemoryNetwork::new();
+    let (a, b) = (network.transport(), network.transport());
+    let (_at_a, at_b) = (keeping(&a, "a"), keeping(&b, "b"));
+    let (a_to_b, _told) = dial(&a, "b");
+    // The rule is asked when the envelope has left: then the network fails for a moment.
+    let failing = network.clone();
+    network.lose("a", "b", move |envelope| {
+        if envelope.boot == 1 {
+            failing.cut("a", "b");
+            failing.heal("a", "b");
+        }
+        false
+    });
+    assert_eq!(a_to_b.send(envelope(1)), Err(NotSent::Down));
+    assert_eq!(a_to_b.send(envelope(2)), Ok(()));
+    let told: Vec<Signal> = at_b.try_iter().map(|(_, signal)| signal).collect();
+    let down = Signal::Down("the network is cut".into());
+    assert_eq!(told, [Signal::Up, down, Signal::Up, Signal::Received(envelope(2))]);
+}
+
+/// An inbox is told one thing at a time: what comes while it is busy is told when it is done.
+#[test]
+fn inbox_is_not_called_within_itself() {
+    let network = MemoryNetwork::new();
+    let (a, b) = (network.transport(), network.transport());
+    let at_b = keeping(&b, "b");
+    let (sender, done) = mpsc::channel();
+    let connection = a.connect("b").unwrap();
+    let accepted = at_b.try_recv();
+    assert!(accepted.is_ok_and(|(_, signal)| signal == Signal::Up));
+    let back = Arc::new(std::sync::OnceLock::<Arc<dyn Connection>>::new());
+    let within = back.clone();
+    connection.listen(Inbox::new(move |signal| {
+        if let Signal::Received(envelope) = signal {
+            if let (1, Some(back)) = (envelope.boot, within.get()) {
+                back.send(self::envelope(2)).unwrap();
+            }
+            sender.send(envelope.boot).unwrap();
+        }
+    }));
+    connection.send(envelope(0)).unwrap();
+    let (other, _) = at_b.try_recv().unwrap();
+    assert!(back.set(other.clone()).is_ok());
+    other.send(envelope(1)).unwrap();
+    assert_eq!(done.try_iter().collect::<Vec<_>>(), [1, 2]);
+}
