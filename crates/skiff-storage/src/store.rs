@@ -55,6 +55,7 @@ pub trait LogStore: Send {
     /// # Errors
     ///
     /// If something acknowledged is damaged or missing: it is never silently left out.
+    #[doc(alias = "loadMeta")]
     fn load(&mut self) -> Result<Recovered, StoreError>;
 
     /// Makes `write` durable. In order: if `begin_after` is given, everything is dropped and the
@@ -70,6 +71,7 @@ pub trait LogStore: Send {
     ///
     /// [`StoreError::Misuse`] if the entries do not follow what is there; otherwise as the medium
     /// has it. On an error `done` is not called.
+    #[doc(alias = "saveMeta")]
     fn write(&mut self, write: Write, done: Done) -> Result<Written, StoreError>;
 
     /// A handle to read entries back, which works at the same time as writes.

@@ -1,1 +1,33 @@
-//! Skiff.
+#![doc = include_str!("../README.md")]
+
+mod builder;
+mod callers;
+pub mod client;
+mod clock;
+mod driver;
+mod error;
+mod events;
+mod idle;
+mod inbox;
+mod machine_task;
+mod node;
+mod options;
+mod status;
+mod story;
+
+pub use builder::Builder;
+pub use client::Client;
+pub use error::{NodeError, StartError};
+pub use events::Events;
+pub use idle::Idle;
+pub use node::Node;
+pub use options::{IdGenerator, Options, OptionsError};
+pub use skiff_replica::{
+    At, Batch, CommandError, Consistency, Encoded, EntryPosition, Event, Index, InstanceId,
+    KeepsNothing, Leader, LogTime, MachineError, Malformed, Mark, Opened, Outcome, Queries, Raw,
+    ReadError, Refusal, Snapshots, Standing, State, StateMachine, Term, Waiting,
+};
+pub use skiff_replica::{core, storage, transport};
+pub use skiff_tcp as tcp;
+pub use skiff_wal as disk;
+pub use status::{PeerStatus, Status};

@@ -1,0 +1,161 @@
+//! A client's connection to one node, and the requests that wait on it.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use skiff_replica::{
+    core::NodeId,
+    transport::{
+        Ask, Body, Connection, Envelope, Hello, Inbox, Request, Signal, Standing, Transport,
+        TransportError,
+    },
+};
+use tokio::{
+    sync::{oneshot, watch},
+    time::Instant,
+};
+
+use super::Answer;
+
+/// What came of asking a node.
+pub(super) enum Asked {
+    Answered(Answer),
+    /// It was not sent: it had no effect.
+    NotSent,
+    /// It was sent, and the connection broke before the answer.
+    Lost,
+    /// It was sent, and the time was up before the answer.
+    Late,
+}
+
+pub(super) struct Link {
+    connection: Arc<dyn Connection>,
+    state: Arc<State>,
+}
+
+struct State {
+    cluster: String,
+    /// Whether the node has said who it is.
+    up: watch::Sender<bool>,
+    /// Told when it has.
+    told: watch::Sender<()>,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    last_id: u64,
+    requests: HashMap<u64, oneshot::Sender<Answer>>,
+}
+
+impl Link {
+    /// Opens a link. It establishes itself in the background, and tells `told` each time it has.
+    pub(super) fn open(
+        transport: &dyn Transport,
+        address: &str,
+        cluster: &str,
+        told: watch::Sender<()>,
+    ) -> Result<Arc<Self>, TransportError> {
+        let connection = transport.connect(address)?;
+        let state = Arc::new(State {
+            cluster: cluster.to_owned(),
+            up: watch::channel(false).0,
+            told,
+            waiting: Mutex::default(),
+        });
+        // The connection holds the inbox: a strong reference back would keep both for ever.
+        let (to, weak) = (Arc::clone(&state), Arc::downgrade(&connection));
+        connection.listen(Inbox::new(move |signal| {
+            if let Some(connection) = weak.upgrade() {
+                to.hear(&*connection, signal);
+            }
+        }));
+        Ok(Arc::new(Self { connection, state }))
+    }
+
+    /// Waits until the node has said who it is. `false` if it has not by then.
+    pub(super) async fn wait_up(&self, until: Instant) -> bool {
+        let mut up = self.state.up.subscribe();
+        tokio::time::timeout_at(until, up.wait_for(|up| *up)).await.is_ok_and(|up| up.is_ok())
+    }
+
+    /// Whether the node has said who it is, and the connection still holds.
+    pub(super) fn is_up(&self) -> bool {
+        *self.state.up.borrow()
+    }
+
+    pub(super) async fn ask(&self, ask: Ask, deadline: Instant) -> Asked {
+        let left = deadline.saturating_duration_since(Instant::now()).as_millis();
+        let timeout_ms = u64::try_from(left).unwrap_or(u64::MAX);
+        let (reply, answer) = oneshot::channel();
+        let id = self.state.waiting().enter(reply);
+        let request = Request { id, timeout_ms, hops: 0, ask };
+        if self.connection.send(envelope(Body::Request(Box::new(request)))).is_err() {
+            self.state.waiting().requests.remove(&id);
+            return Asked::NotSent;
+        }
+        match tokio::time::timeout_at(deadline, answer).await {
+            Ok(Ok(answer)) => Asked::Answered(answer),
+            Ok(Err(_)) => Asked::Lost,
+            Err(_) => {
+                self.state.waiting().requests.remove(&id);
+                Asked::Late
+            }
+        }
+    }
+
+    pub(super) fn close(&self) {
+        self.connection.close();
+    }
+}
+
+impl Waiting {
+    fn enter(&mut self, reply: oneshot::Sender<Answer>) -> u64 {
+        self.last_id += 1;
+        self.requests.insert(self.last_id, reply);
+        self.last_id
+    }
+}
+
+impl State {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hear(&self, connection: &dyn Connection, signal: Signal) {
+        match signal {
+            Signal::Up => {
+                let hello = Hello {
+                    cluster: self.cluster.clone(),
+                    standing: Standing::Client,
+                    ..Hello::default()
+                };
+                // If it cannot be sent the connection is down again, and says so.
+                let _down = connection.send(envelope(Body::Hello(Box::new(hello))));
+            }
+            Signal::Received(Envelope { body: Body::Hello(_), .. }) => {
+                self.up.send_replace(true);
+                self.told.send_replace(());
+            }
+            Signal::Received(Envelope { body: Body::Answer(answer), .. }) => {
+                let reply = self.waiting().requests.remove(&answer.id);
+                if let Some(reply) = reply {
+                    let _gone = reply.send(answer.result.map_err(Into::into));
+                }
+            }
+            Signal::Received(_) => {}
+            Signal::Down(_) => {
+                self.up.send_replace(false);
+                // Whoever waits notices that its answer will not come.
+                self.waiting().requests.clear();
+            }
+        }
+    }
+}
+
+/// What a client says: it has no incarnation, and need not know that of the other side.
+const fn envelope(body: Body) -> Envelope {
+    Envelope { group: 0, from: NodeId(0), to: NodeId(0), boot: 0, body }
+}

@@ -1,0 +1,304 @@
+//! The node's task: takes all that waits, steps the replica, does what it asks for, and waits. It
+//! decides nothing.
+
+use std::{collections::HashMap, pin::Pin, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use skiff_replica::{
+    Call, CommandError, Encoded, Event, Input, Instant, Job, LinkId, Outcome, Refused, Replica,
+    Snapshots, State, StateMachine, Token,
+    core::{LoadError, Write},
+    is_remote,
+    storage::{Done, LogStore, SnapshotStore, StoreError, Written},
+    transport::{Connection, Inbox, NotSent, Transport},
+};
+use tokio::{
+    sync::{broadcast, mpsc, watch},
+    time::Sleep,
+};
+
+use crate::{
+    callers::{Caller, Callers},
+    clock::Clock,
+    error::NodeError,
+    inbox::{Mailbox, Note},
+    machine_task::Work,
+    status::Status,
+};
+
+/// At most so many notes are taken before the replica's jobs are done.
+const NOTES_MAX: usize = 4096;
+/// At least this often the watched status is brought up to date while anything happens.
+const STATUS_EVERY: Duration = Duration::from_millis(50);
+
+pub(crate) struct Driver<M: Snapshots> {
+    pub(crate) replica: Replica,
+    pub(crate) clock: Clock,
+    pub(crate) mailbox: Mailbox<M>,
+    pub(crate) log: Box<dyn LogStore>,
+    pub(crate) snapshots: Box<dyn SnapshotStore>,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) machine: mpsc::UnboundedSender<Work<M>>,
+    pub(crate) events: broadcast::Sender<Event>,
+    pub(crate) status: watch::Sender<Status>,
+    pub(crate) callers: Callers<M>,
+    pub(crate) links: HashMap<LinkId, Arc<dyn Connection>>,
+    pub(crate) accepted: u64,
+    pub(crate) now: Instant,
+    /// When the watched status was last brought up to date.
+    pub(crate) told_at: Instant,
+    pub(crate) ended: Option<Result<(), NodeError>>,
+}
+
+impl<M: Snapshots> Driver<M> {
+    /// Works until the node has stopped; tells why.
+    pub(crate) async fn run(
+        mut self,
+        mut inbox: mpsc::UnboundedReceiver<Note<M>>,
+    ) -> Result<(), NodeError> {
+        let mut notes = Vec::with_capacity(NOTES_MAX.min(64));
+        let timer = tokio::time::sleep_until(self.clock.runtime_instant(self.now));
+        tokio::pin!(timer);
+        loop {
+            self.do_jobs();
+            if let Some(ended) = self.ended.take() {
+                self.close();
+                return ended;
+            }
+            self.tell_status(false);
+            arm(timer.as_mut(), self.clock, self.replica.deadline());
+            tokio::select! {
+                biased;
+                _ = inbox.recv_many(&mut notes, NOTES_MAX) => {}
+                () = &mut timer => {}
+            }
+            // What has arrived is stepped before the clock may end anything.
+            self.now = self.clock.now();
+            notes.drain(..).for_each(|note| self.take(note));
+            if self.replica.deadline().is_some_and(|at| at <= self.now) {
+                self.step(Input::Timeout);
+            }
+        }
+    }
+
+    fn step(&mut self, input: Input) {
+        self.replica.step(self.now, input);
+    }
+
+    fn take(&mut self, note: Note<M>) {
+        match note {
+            Note::Input(input) => self.step(input),
+            Note::Command { command, deadline, reply } => {
+                self.mailbox.taken(&command);
+                let token = self.callers.enter(Caller::Command(reply));
+                self.step(Input::Call { token, call: Call::Command(command), deadline });
+            }
+            Note::Read { consistency, deadline, reply } => {
+                let token = self.callers.enter(Caller::Read(reply));
+                self.step(Input::Call { token, call: Call::Read(consistency), deadline });
+            }
+            Note::Accepted(connection) => {
+                self.accepted += 1;
+                self.listen(LinkId::Accepted(self.accepted), connection);
+            }
+            Note::Status(reply) => {
+                self.tell_status(true);
+                let _gone = reply.send(self.status.borrow().clone());
+            }
+        }
+    }
+
+    fn listen(&mut self, link: LinkId, connection: Arc<dyn Connection>) {
+        let mailbox = self.mailbox.clone();
+        let inbox = Inbox::new(move |signal| mailbox.input(Input::Signal { link, signal }));
+        self.links.insert(link, Arc::clone(&connection));
+        connection.listen(inbox);
+    }
+
+    fn do_jobs(&mut self) {
+        while let Some(job) = self.replica.poll() {
+            self.job(job);
+        }
+    }
+
+    fn job(&mut self, job: Job) {
+        match job {
+            Job::Connect { link, address } => match self.transport.connect(&address) {
+                Ok(connection) => self.listen(link, connection),
+                Err(error) => {
+                    self.step(Input::ConnectFailed { link, reason: error.to_string() });
+                }
+            },
+            Job::Send { link, envelope } => self.send(link, envelope),
+            Job::Close { link } => {
+                if let Some(connection) = self.links.remove(&link) {
+                    connection.close();
+                }
+            }
+            Job::Write(write) => self.write(write),
+            // Only while a cluster is being formed, when there is nothing else to do: it may block.
+            Job::SaveSnapshot { meta, content } => {
+                let result = self.snapshots.save(&meta, &content).map_err(|e| e.to_string());
+                self.step(Input::SnapshotSaved { result });
+            }
+            Job::Identify(identity) => {
+                let result = self.log.identify(&identity).map_err(|e| e.to_string());
+                self.step(Input::Identified { result });
+            }
+            Job::Load { load, from, to, bytes_max } => {
+                let (reader, mailbox) = (self.log.reader(), self.mailbox.clone());
+                tokio::task::spawn_blocking(move || {
+                    let result = reader.read(from, to, bytes_max).map_err(|error| {
+                        tracing::warn!(%error, %from, "cannot read old entries back");
+                        load_error(&error)
+                    });
+                    mailbox.input(Input::Loaded { load, result });
+                });
+            }
+            Job::Capture => self.on_machine(Work::Capture),
+            Job::Restore { content, mark } => self.on_machine(Work::Restore { content, mark }),
+            Job::Apply(apply) => {
+                let callers = self.callers_of(&apply.tokens);
+                self.on_machine(Work::Apply { apply, callers });
+            }
+            Job::Query { token, query } => self.on_machine(Work::Query { token, query }),
+            Job::ReadReady { token, .. } => {
+                if let Some(Caller::Read(reply)) = self.callers.leave(token) {
+                    let _gone = reply.send(Ok(()));
+                }
+            }
+            Job::Describe { token } => {
+                let status = Status::from(self.replica.status());
+                let result = serde_json::to_vec(&status)
+                    .map(Bytes::from)
+                    .map_err(|error| Refused::Undecodable { reason: error.to_string() });
+                self.step(Input::Responded { token, result });
+            }
+            Job::Respond { token, response } => self.respond(token, &response),
+            Job::Refuse { token, reason } => match self.callers.leave(token) {
+                Some(Caller::Command(reply)) => {
+                    let _gone = reply.send(Err(reason.into()));
+                }
+                Some(Caller::Read(reply)) => {
+                    let _gone = reply.send(Err(reason.into()));
+                }
+                None => {}
+            },
+            Job::Event(event) => self.tell(event),
+            Job::Stop(result) => {
+                if let Err(error) = &result {
+                    self.tell(Event::Error(error.clone()));
+                }
+                self.ended = Some(result.map_err(NodeError::from));
+            }
+        }
+    }
+
+    fn send(&self, link: LinkId, envelope: skiff_replica::transport::Envelope) {
+        let Some(connection) = self.links.get(&link) else { return };
+        if connection.send(envelope) == Err(NotSent::Full) {
+            metrics::counter!("skiff_send_queue_full_total").increment(1);
+            tracing::debug!(%link, "the send queue is full, an envelope was dropped");
+        }
+    }
+
+    fn write(&mut self, write: Write) {
+        let (id, mailbox, began) = (write.id, self.mailbox.clone(), std::time::Instant::now());
+        let done = Done::new(move |result| {
+            metrics::histogram!("skiff_write_seconds").record(began.elapsed().as_secs_f64());
+            mailbox.input(match result {
+                Ok(()) => Input::Persisted { write: id },
+                Err(error) => write_failed(id, &error),
+            });
+        });
+        match self.log.write(write, done) {
+            Ok(Written::Done) => self.step(Input::Persisted { write: id }),
+            Ok(Written::Later) => {}
+            Err(error) => self.step(write_failed(id, &error)),
+        }
+    }
+
+    /// The local callers that these tokens stand for, in the same order.
+    fn callers_of(
+        &mut self,
+        tokens: &[(skiff_replica::Index, Token)],
+    ) -> Vec<(Token, crate::inbox::CommandReply<M>)> {
+        let local = tokens.iter().map(|(_, token)| *token).filter(|token| !is_remote(*token));
+        let mut callers = Vec::new();
+        for token in local {
+            if let Some(Caller::Command(reply)) = self.callers.leave(token) {
+                callers.push((token, reply));
+            }
+        }
+        callers
+    }
+
+    fn on_machine(&self, work: Work<M>) {
+        let _ended = self.machine.send(work);
+    }
+
+    /// Another node has answered a local caller's command.
+    fn respond(&mut self, token: Token, response: &Bytes) {
+        if let Some(Caller::Command(reply)) = self.callers.leave(token) {
+            let result = <M as StateMachine>::Response::decode(response).map_err(|error| {
+                CommandError::Undecodable {
+                    reason: error.to_string(),
+                    outcome: Outcome::AppliedResponseLost,
+                }
+            });
+            let _gone = reply.send(result);
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        crate::story::log(&self.status.borrow().id, &event);
+        let _nobody = self.events.send(event);
+        self.tell_status(true);
+    }
+
+    /// Brings the watched status up to date: at once after an event, else now and then.
+    fn tell_status(&mut self, at_once: bool) {
+        if at_once || self.now.since(self.told_at) >= crate::clock::nanos(STATUS_EVERY) {
+            self.told_at = self.now;
+            let status = self.replica.status();
+            if status.core.is_none() && self.status.borrow().last > 0 {
+                return; // The replica has ended, and its core is gone.
+            }
+            let status = Status::from(status);
+            crate::story::measure(&status);
+            self.status.send_replace(status);
+        }
+    }
+
+    fn close(&mut self) {
+        self.links.drain().for_each(|(_, connection)| connection.close());
+        self.transport.shutdown();
+        // What was last seen of the log stays to be looked at.
+        self.status.send_modify(|status| {
+            State::Idle.as_str().clone_into(&mut status.state);
+            (status.leader, status.leader_address, status.waiting_calls) = (None, None, 0);
+        });
+    }
+}
+
+/// Sets the timer to the deadline, unless it goes off before anyway: too early is harmless, and
+/// moving it for every message is not free.
+fn arm(timer: Pin<&mut Sleep>, clock: Clock, deadline: Option<Instant>) {
+    let at = clock.runtime_instant(deadline.unwrap_or(Instant(u64::MAX)));
+    if timer.is_elapsed() || at < timer.deadline() {
+        timer.reset(at);
+    }
+}
+
+fn write_failed(write: skiff_replica::core::WriteId, error: &StoreError) -> Input {
+    tracing::error!(%error, "a write failed");
+    Input::WriteFailed { write, recoverable: error.is_recoverable(), reason: error.to_string() }
+}
+
+const fn load_error(error: &StoreError) -> LoadError {
+    match error {
+        StoreError::Compacted { .. } => LoadError::Compacted,
+        StoreError::Missing { .. } => LoadError::Truncated,
+        _ => LoadError::Failed,
+    }
+}

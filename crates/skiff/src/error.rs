@@ -1,0 +1,42 @@
+//! Why a node does not start, and why it stops.
+
+use skiff_replica::{ReplicaError, storage::StoreError, transport::TransportError};
+use thiserror::Error;
+
+use crate::options::OptionsError;
+
+/// Why a node does not start.
+#[derive(Clone, Debug, Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A setting cannot be.
+    #[error("{0}")]
+    Options(#[from] OptionsError),
+    /// The data cannot be opened.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// The network cannot be used.
+    #[error("{0}")]
+    Transport(#[from] TransportError),
+    /// What was found does not fit together.
+    #[error("{0}")]
+    Replica(#[from] skiff_replica::StartError),
+    /// There is no tokio runtime.
+    #[error("a node must be started inside a tokio runtime with time enabled")]
+    NoRuntime,
+}
+
+/// Why a node stopped although nobody asked it to.
+#[derive(Clone, Debug, Error)]
+#[non_exhaustive]
+pub enum NodeError {
+    /// It must not go on.
+    #[error("{0}")]
+    Fatal(#[from] ReplicaError),
+    /// Its task was ended from outside, for example with its runtime.
+    #[error("the node's task is gone: its runtime was shut down, or it panicked")]
+    Gone,
+    /// It did not end in time; it may still be ending.
+    #[error("the node did not stop within {0:?}")]
+    StopTimeout(std::time::Duration),
+}

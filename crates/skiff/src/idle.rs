@@ -1,0 +1,257 @@
+//! A node that is put together and not started, and how it starts.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, RwLock},
+};
+
+use skiff_replica::{
+    Applier, Event, Input, Replica, Settings, Snapshots, Start, State,
+    core::{Config, NodeId},
+    storage::{MemoryPersistence, Opening, Persistence, Recovered, Store, StoreError},
+    transport::{Accepted, Local, MemoryTransport, Transport},
+};
+use skiff_tcp::TcpTransport;
+use skiff_wal::DiskPersistence;
+use tokio::sync::{broadcast, mpsc, watch};
+
+use crate::{
+    builder::Builder,
+    callers::Callers,
+    clock::{Clock, nanos},
+    driver::Driver,
+    error::StartError,
+    events::{BACKLOG, Events},
+    inbox::{Mailbox, Note},
+    machine_task::MachineTask,
+    node::{Node, Shared},
+    options::Options,
+    status::Status,
+};
+
+/// A node that is put together and not started (the original's state `idle`). Whatever is
+/// subscribed to here hears the node's story from its first word.
+pub struct Idle<M: Snapshots> {
+    builder: Builder<M>,
+    events: broadcast::Sender<Event>,
+    joined: Vec<String>,
+}
+
+impl<M: Snapshots> fmt::Debug for Idle<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Idle").field("builder", &self.builder).finish_non_exhaustive()
+    }
+}
+
+impl<M: Snapshots> Idle<M> {
+    pub(crate) fn new(builder: Builder<M>) -> Self {
+        Self { builder, events: broadcast::channel(BACKLOG).0, joined: Vec::new() }
+    }
+
+    /// The settings.
+    pub const fn options(&self) -> &Options {
+        &self.builder.options
+    }
+
+    /// The state: idle.
+    #[must_use]
+    pub const fn state(&self) -> State {
+        State::Idle
+    }
+
+    /// Everything the node will tell from now on.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        Events::new(self.events.subscribe())
+    }
+
+    /// Names a peer to form a cluster with, as [`Node::join`] does.
+    pub fn join(&mut self, peer: impl Into<String>) -> &mut Self {
+        self.joined.push(peer.into());
+        self
+    }
+
+    /// Opens the data, begins to listen, and sets the node going. Returns as soon as it runs;
+    /// whether it is a member of a cluster is another matter: [`Node::ready`].
+    ///
+    /// # Errors
+    ///
+    /// If the data cannot be opened or is somebody else's, if the address cannot be listened on, or
+    /// outside of a tokio runtime.
+    pub async fn start(self) -> Result<Node<M>, StartError> {
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(StartError::NoRuntime);
+        }
+        let Self { builder, events, joined } = self;
+        let Builder { options, machine, transport, persistence, query } = builder;
+        let lone = transport.is_none()
+            && options.listen.is_none()
+            && persistence.is_none()
+            && options.data_dir.is_none();
+        let (store, recovered) = open(&options, persistence).await?;
+        let identity = store.identity.clone();
+        let transport = match transport {
+            Some(transport) => transport,
+            None => own_transport(&options)?,
+        };
+        let (mailbox, inbox) = Mailbox::<M>::new(options.max_queue_bytes);
+        let address = listen(&options, &identity, &*transport, &mailbox)?;
+
+        let applier = Applier::new(machine);
+        let start = Start {
+            identity: identity.clone(),
+            log: recovered,
+            snapshot: store.snapshots.newest()?,
+            machine: applier.machine().opened_at(),
+        };
+        let mut settings = Settings::new::<M>(core_config(&options)?, random()?, random_u128()?);
+        settings.address = address.unwrap_or_default();
+        settings.lone = lone;
+        settings.forward = options.forward_commands;
+        settings.adopt_state = options.adopt_state;
+        settings.waiting_bytes = options.max_queue_bytes;
+        let clock = Clock::start();
+        let mut replica = match Replica::new(clock.now(), settings, start) {
+            Ok(replica) => replica,
+            Err(error) => {
+                transport.shutdown();
+                return Err(error.into());
+            }
+        };
+        for input in first_inputs(&options, joined) {
+            replica.step(clock.now(), input);
+        }
+
+        let machine = Arc::new(RwLock::new(applier));
+        let (work, works) = mpsc::unbounded_channel();
+        let machine_task = MachineTask {
+            machine: Arc::clone(&machine),
+            mailbox: mailbox.clone(),
+            events: events.clone(),
+            query,
+        };
+        tokio::spawn(machine_task.run(works));
+        let (status, watched) = watch::channel(Status::from(replica.status()));
+        let driver = Driver {
+            replica,
+            clock,
+            mailbox: mailbox.clone(),
+            log: store.log,
+            snapshots: store.snapshots,
+            transport,
+            machine: work,
+            events: events.clone(),
+            status,
+            callers: Callers::new(),
+            links: HashMap::new(),
+            accepted: 0,
+            now: clock.now(),
+            told_at: clock.now(),
+            ended: None,
+        };
+        let (end, ended) = watch::channel(None);
+        tokio::spawn(async move {
+            // Whoever waits learns of the end also if the task is dropped or panics.
+            let result = driver.run(inbox).await;
+            end.send_replace(Some(result));
+        });
+        Ok(Node::new(Shared {
+            name: identity.name,
+            options,
+            clock,
+            mailbox,
+            machine,
+            events: events.downgrade(),
+            status: watched,
+            ended,
+        }))
+    }
+}
+
+/// Opens the store and reads what it holds. May block, so elsewhere.
+async fn open(
+    options: &Options,
+    persistence: Option<Arc<dyn Persistence>>,
+) -> Result<(Store, Recovered), StartError> {
+    let persistence = persistence.unwrap_or_else(|| match &options.data_dir {
+        Some(dir) => Arc::new(DiskPersistence::new(dir)),
+        None => Arc::new(MemoryPersistence::new()),
+    });
+    let opening = Opening {
+        cluster: options.cluster.clone(),
+        name: options.id.clone(),
+        fresh_name: options.id_generator.make(),
+        fresh_node: NodeId(random_u128()?),
+    };
+    let opened = tokio::task::spawn_blocking(move || {
+        let mut store = persistence.open(&opening)?;
+        let recovered = store.log.load()?;
+        Ok::<_, StoreError>((store, recovered))
+    });
+    Ok(opened.await.map_err(|error| StoreError::Other(format!("opening panicked: {error}")))??)
+}
+
+fn own_transport(options: &Options) -> Result<Arc<dyn Transport>, StartError> {
+    if options.listen.is_some() {
+        Ok(Arc::new(TcpTransport::builder().insecure(options.insecure).build()?))
+    } else {
+        Ok(Arc::new(MemoryTransport::default()))
+    }
+}
+
+fn listen<M: Snapshots>(
+    options: &Options,
+    identity: &skiff_replica::storage::Identity,
+    transport: &dyn Transport,
+    mailbox: &Mailbox<M>,
+) -> Result<Option<String>, StartError> {
+    let local = Local {
+        cluster: options.cluster.clone(),
+        name: identity.name.clone(),
+        node: identity.node,
+        listen: options.listen.clone(),
+    };
+    let mailbox = mailbox.clone();
+    let accepted = Accepted::new(move |connection| mailbox.put(Note::Accepted(connection)));
+    Ok(transport.open(local, accepted)?)
+}
+
+/// What the user has said already.
+fn first_inputs(options: &Options, joined: Vec<String>) -> Vec<Input> {
+    let named = options.peers.clone().unwrap_or_default();
+    let mut inputs: Vec<Input> =
+        named.into_iter().chain(joined).map(|address| Input::Join { address }).collect();
+    if options.peers.is_some() {
+        inputs.push(Input::CloseList);
+    }
+    if options.bootstrap {
+        inputs.push(Input::Bootstrap);
+    }
+    inputs
+}
+
+fn core_config(options: &Options) -> Result<Config, StartError> {
+    // The replica puts in the id that belongs to the store.
+    let mut config = Config::new(NodeId(0));
+    config.heartbeat_interval = nanos(options.heartbeat_interval);
+    config.min_election_timeout = nanos(options.min_election_timeout);
+    config.max_election_timeout = nanos(options.max_election_timeout);
+    config.command_bytes = options.max_command_bytes;
+    config.uncommitted_bytes = options.max_queue_bytes;
+    // Two runs must never draw the same names for their reads.
+    config.seed = random()?;
+    Ok(config)
+}
+
+fn random() -> Result<u64, StartError> {
+    getrandom::u64().map_err(no_randomness)
+}
+
+fn random_u128() -> Result<u128, StartError> {
+    Ok(u128::from(random()?) << 64 | u128::from(random()?))
+}
+
+fn no_randomness(error: getrandom::Error) -> StartError {
+    StoreError::Other(format!("the system gives no random numbers: {error}")).into()
+}

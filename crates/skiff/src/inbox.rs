@@ -1,0 +1,88 @@
+//! What reaches a node's task, from wherever it comes.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use skiff_replica::{
+    CommandError, Input, Instant, ReadError, StateMachine,
+    core::Entry,
+    transport::{Connection, Consistency},
+};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::status::Status;
+
+/// How a command's caller gets its answer.
+pub(crate) type CommandReply<M> =
+    oneshot::Sender<Result<<M as StateMachine>::Response, CommandError>>;
+/// How a reader learns that it may read.
+pub(crate) type ReadReply = oneshot::Sender<Result<(), ReadError>>;
+
+/// One thing for a node's task.
+pub(crate) enum Note<M: StateMachine> {
+    Input(Input),
+    Command { command: bytes::Bytes, deadline: Instant, reply: CommandReply<M> },
+    Read { consistency: Consistency, deadline: Instant, reply: ReadReply },
+    Accepted(Arc<dyn Connection>),
+    Status(oneshot::Sender<Status>),
+}
+
+/// The way to a node's task. Cheap to clone; never blocks.
+pub(crate) struct Mailbox<M: StateMachine> {
+    notes: mpsc::UnboundedSender<Note<M>>,
+    /// Bytes of commands that the task has not taken yet.
+    queued: Arc<AtomicUsize>,
+    limit: usize,
+}
+
+impl<M: StateMachine> Clone for Mailbox<M> {
+    fn clone(&self) -> Self {
+        Self { notes: self.notes.clone(), queued: Arc::clone(&self.queued), limit: self.limit }
+    }
+}
+
+impl<M: StateMachine> Mailbox<M> {
+    /// A mailbox that holds up to `limit` bytes of commands, and its other end.
+    pub(crate) fn new(limit: usize) -> (Self, mpsc::UnboundedReceiver<Note<M>>) {
+        let (notes, receiver) = mpsc::unbounded_channel();
+        (Self { notes, queued: Arc::default(), limit }, receiver)
+    }
+
+    /// Puts something in. If the task has ended, it is dropped, and whoever waits for its answer
+    /// notices.
+    pub(crate) fn put(&self, note: Note<M>) {
+        let _ended = self.notes.send(note);
+    }
+
+    pub(crate) fn input(&self, input: Input) {
+        self.put(Note::Input(input));
+    }
+
+    /// Puts a command in, unless too much waits already.
+    pub(crate) fn command(
+        &self,
+        command: bytes::Bytes,
+        deadline: Instant,
+        reply: CommandReply<M>,
+    ) -> Result<(), CommandError> {
+        let size = Self::weight(&command);
+        let before = self.queued.fetch_add(size, Ordering::Relaxed);
+        if before > 0 && before + size > self.limit {
+            self.queued.fetch_sub(size, Ordering::Relaxed);
+            return Err(CommandError::Busy { bytes: before });
+        }
+        self.put(Note::Command { command, deadline, reply });
+        Ok(())
+    }
+
+    /// The task has taken this command.
+    pub(crate) fn taken(&self, command: &bytes::Bytes) {
+        self.queued.fetch_sub(Self::weight(command), Ordering::Relaxed);
+    }
+
+    const fn weight(command: &bytes::Bytes) -> usize {
+        command.len() + Entry::OVERHEAD
+    }
+}

@@ -1,0 +1,120 @@
+//! The machine lane: a task of its own applies commands and answers their callers, so that a slow
+//! machine delays neither heartbeats nor elections.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use bytes::Bytes;
+use skiff_replica::{
+    Applier, Apply, CommandError, Encoded, Event, Input, Mark, Outcome, Refused, Snapshots, Token,
+    core::Payload, is_remote,
+};
+use tokio::sync::{broadcast, mpsc};
+
+use crate::inbox::{CommandReply, Mailbox};
+
+/// Answers an encoded question; there is none if the machine answers no questions from elsewhere.
+pub(crate) type QueryFn<M> = fn(&Applier<M>, &Bytes) -> Result<Bytes, Refused>;
+
+/// One thing to do on the machine, in order.
+pub(crate) enum Work<M: Snapshots> {
+    Apply { apply: Apply, callers: Vec<(Token, CommandReply<M>)> },
+    Capture,
+    Restore { content: Bytes, mark: Box<Mark> },
+    Query { token: Token, query: Bytes },
+}
+
+pub(crate) struct MachineTask<M: Snapshots> {
+    pub(crate) machine: Arc<RwLock<Applier<M>>>,
+    pub(crate) mailbox: Mailbox<M>,
+    pub(crate) events: broadcast::Sender<Event>,
+    pub(crate) query: Option<QueryFn<M>>,
+}
+
+impl<M: Snapshots> MachineTask<M> {
+    /// Works until the node's task is gone.
+    pub(crate) async fn run(self, mut work: mpsc::UnboundedReceiver<Work<M>>) {
+        while let Some(one) = work.recv().await {
+            match one {
+                Work::Apply { apply, callers } => self.apply(&apply, callers),
+                Work::Capture => self.capture(),
+                Work::Restore { content, mark } => self.restore(&content, *mark),
+                Work::Query { token, query } => self.answer(token, &query),
+            }
+        }
+    }
+
+    fn apply(&self, apply: &Apply, callers: Vec<(Token, CommandReply<M>)>) {
+        let mut responses = Vec::with_capacity(apply.tokens.len());
+        let result = self.write().apply(apply, &mut responses);
+        let mut callers = callers.into_iter().peekable();
+        for (token, response) in responses {
+            if is_remote(token) {
+                self.respond(token, encode(&response));
+            } else if let Some((_, reply)) = callers.next_if(|(one, _)| *one == token) {
+                // Whoever does not wait any more does not want it.
+                let _gone = reply.send(Ok(response));
+            }
+        }
+        match result {
+            Ok(index) => {
+                self.tell_applied(apply);
+                self.mailbox.input(Input::Applied { index });
+            }
+            Err(error) => {
+                for (_, reply) in callers {
+                    let stopped =
+                        CommandError::Stopped { outcome: Outcome::Unknown, position: None };
+                    let _gone = reply.send(Err(stopped));
+                }
+                self.mailbox
+                    .input(Input::MachineFailed { index: error.index, reason: error.reason });
+            }
+        }
+    }
+
+    fn tell_applied(&self, apply: &Apply) {
+        if self.events.receiver_count() == 0 {
+            return;
+        }
+        let is_command = |payload: &Payload| matches!(payload, Payload::Command(_));
+        for entry in apply.entries.iter().filter(|entry| is_command(&entry.payload)) {
+            let _nobody = self.events.send(Event::AppliedLog(entry.index));
+        }
+    }
+
+    fn capture(&self) {
+        let result = self.read().capture().map_err(|error| error.to_string());
+        self.mailbox.input(Input::Captured { result });
+    }
+
+    fn restore(&self, content: &Bytes, mark: Mark) {
+        let result = self.write().restore(content, mark).map_err(|error| error.to_string());
+        self.mailbox.input(Input::Restored { result });
+    }
+
+    fn answer(&self, token: Token, query: &Bytes) {
+        let unsupported = || Refused::Unsupported { what: "a question from elsewhere".to_owned() };
+        let result = match self.query {
+            Some(ask) => ask(&self.read(), query),
+            None => Err(unsupported()),
+        };
+        self.respond(token, result);
+    }
+
+    fn respond(&self, token: Token, result: Result<Bytes, Refused>) {
+        self.mailbox.input(Input::Responded { token, result });
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Applier<M>> {
+        self.machine.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Applier<M>> {
+        self.machine.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A response for somebody elsewhere.
+fn encode<R: Encoded>(response: &R) -> Result<Bytes, Refused> {
+    response.encode().map_err(|error| Refused::Undecodable { reason: error.to_string() })
+}

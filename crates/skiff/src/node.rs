@@ -1,0 +1,355 @@
+//! The handle to a running node.
+
+use std::{
+    fmt,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
+    time::Duration,
+};
+
+use skiff_replica::{
+    Applier, CommandError, Encoded, Event, Input, KeepsNothing, Leader, Outcome, ReadError,
+    Snapshots, transport::Consistency,
+};
+use tokio::sync::{broadcast, oneshot, watch};
+
+use crate::{
+    builder::Builder,
+    clock::Clock,
+    error::NodeError,
+    events::Events,
+    inbox::{Mailbox, Note},
+    options::Options,
+    status::{PeerStatus, Status},
+};
+
+/// How long [`Node::stop`] waits for the end.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// One node of a cluster (the original's `Node`): a cheap handle, to be cloned at will. When the
+/// last one is dropped, the node stops.
+pub struct Node<M: Snapshots = KeepsNothing> {
+    shared: Arc<Shared<M>>,
+}
+
+/// What all handles of a node share.
+pub(crate) struct Shared<M: Snapshots> {
+    pub(crate) name: String,
+    pub(crate) options: Options,
+    pub(crate) clock: Clock,
+    pub(crate) mailbox: Mailbox<M>,
+    pub(crate) machine: Arc<RwLock<Applier<M>>>,
+    pub(crate) events: broadcast::WeakSender<Event>,
+    pub(crate) status: watch::Receiver<Status>,
+    pub(crate) ended: watch::Receiver<Option<Result<(), NodeError>>>,
+}
+
+impl<M: Snapshots> Drop for Shared<M> {
+    fn drop(&mut self) {
+        self.mailbox.input(Input::Stop);
+    }
+}
+
+impl<M: Snapshots> Clone for Node<M> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<M: Snapshots> fmt::Debug for Node<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").field("id", &self.shared.name).finish_non_exhaustive()
+    }
+}
+
+impl Node {
+    /// Begins to put a node together.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+}
+
+impl<M: Snapshots> Node<M> {
+    pub(crate) fn new(shared: Shared<M>) -> Self {
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The node's name.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// The cluster's name.
+    #[must_use]
+    pub fn cluster(&self) -> &str {
+        &self.shared.options.cluster
+    }
+
+    /// The settings it was started with.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.shared.options
+    }
+
+    /// Where others can dial it, if they can.
+    #[must_use]
+    pub fn address(&self) -> Option<String> {
+        let address = self.shared.status.borrow().address.clone();
+        (!address.is_empty()).then_some(address)
+    }
+
+    /// `idle`, `follower`, `candidate` or `leader` (the original's `state.name`).
+    #[doc(alias = "state.name")]
+    #[must_use]
+    pub fn state(&self) -> String {
+        self.shared.status.borrow().state.clone()
+    }
+
+    /// The current term (the original's `currentTerm()`).
+    #[doc(alias = "currentTerm")]
+    #[must_use]
+    pub fn term(&self) -> u64 {
+        self.shared.status.borrow().term
+    }
+
+    /// Who leads, if known.
+    #[must_use]
+    pub fn leader(&self) -> Option<Leader> {
+        let status = self.shared.status.borrow();
+        let name = status.leader.clone()?;
+        Some(Leader { name, address: status.leader_address.clone().unwrap_or_default() })
+    }
+
+    /// All others this node knows of.
+    #[must_use]
+    pub fn peers(&self) -> Vec<PeerStatus> {
+        self.shared.status.borrow().peers.clone()
+    }
+
+    /// Names a peer to form a cluster with. Returns at once. Each node of a new cluster must be told
+    /// of all others, before its list closes: ten of the longest election timeouts after the last
+    /// peer was named. On a member this only gives an address.
+    pub fn join(&self, peer: impl Into<String>) {
+        self.shared.mailbox.input(Input::Join { address: peer.into() });
+    }
+
+    /// Waits until this node is a member of a cluster and knows its leader. Waits for as long as it
+    /// takes: forming a cluster waits for people to start the other nodes. For whom it waits is in
+    /// [`Status::waiting_for`] and in the events.
+    ///
+    /// # Errors
+    ///
+    /// If the node stops before.
+    pub async fn ready(&self) -> Result<(), NodeError> {
+        let mut status = self.shared.status.clone();
+        let ready = tokio::select! {
+            biased;
+            ready = status.wait_for(Status::is_ready) => ready.is_ok(),
+            _ = self.stopped() => false,
+        };
+        if ready {
+            return Ok(());
+        }
+        Err(self.stopped().await.err().unwrap_or(NodeError::Gone))
+    }
+
+    /// Has a command replicated and applied, and returns the machine's response. When it returns
+    /// `Ok`, the command is durable on a majority and survives whatever a majority survives.
+    ///
+    /// Takes at most the [command timeout](crate::Options::command_timeout). If the future is
+    /// dropped the command may still take effect.
+    ///
+    /// # Errors
+    ///
+    /// Each says what is known of the command's effect: [`CommandError::outcome`]. On the wrong node
+    /// it is [`CommandError::NotLeader`], with the leader, unless commands are
+    /// [forwarded](crate::Builder::forward_commands).
+    #[doc(alias = "ENOTLEADER")]
+    pub async fn command(
+        &self,
+        command: impl Into<M::Command>,
+    ) -> Result<M::Response, CommandError> {
+        self.command_within(command, self.shared.options.command_timeout).await
+    }
+
+    /// As [`command`](Self::command), within another time.
+    ///
+    /// # Errors
+    ///
+    /// As [`command`](Self::command).
+    pub async fn command_within(
+        &self,
+        command: impl Into<M::Command>,
+        timeout: Duration,
+    ) -> Result<M::Response, CommandError> {
+        let command = command.into().encode().map_err(|error| CommandError::Undecodable {
+            reason: error.to_string(),
+            outcome: Outcome::NotApplied,
+        })?;
+        let (reply, answer) = oneshot::channel();
+        let deadline = self.shared.clock.after(timeout);
+        self.shared.mailbox.command(command, deadline, reply)?;
+        answer.await.unwrap_or_else(|_| {
+            // The node's task is gone with all it knew.
+            Err(CommandError::Stopped { outcome: Outcome::Unknown, position: None })
+        })
+    }
+
+    /// Reads the machine, as fresh as `consistency` says: `read` sees its state and nothing else,
+    /// not half of a batch of commands. It should be quick: no command is applied meanwhile.
+    ///
+    /// [`Consistency::Linearizable`] sees everything that was acknowledged to anyone before this
+    /// was called; it asks a majority, by way of the leader. [`Consistency::Local`] sees what this
+    /// node has applied so far, at once. Takes at most the
+    /// [command timeout](crate::Options::command_timeout).
+    ///
+    /// # Errors
+    ///
+    /// If no leader is known or a majority does not answer. A read has no effect and can always be
+    /// tried again.
+    pub async fn read<T>(
+        &self,
+        consistency: Consistency,
+        read: impl FnOnce(&M) -> T,
+    ) -> Result<T, ReadError> {
+        if consistency != Consistency::Local {
+            let (reply, ready) = oneshot::channel();
+            let deadline = self.shared.clock.after(self.shared.options.command_timeout);
+            self.shared.mailbox.put(Note::Read { consistency, deadline, reply });
+            ready.await.unwrap_or(Err(ReadError::Stopped))?;
+        }
+        Ok(read(self.machine().machine()))
+    }
+
+    fn machine(&self) -> RwLockReadGuard<'_, Applier<M>> {
+        self.shared.machine.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How the node stands right now. After its end: how it last stood.
+    pub async fn status(&self) -> Status {
+        let (reply, status) = oneshot::channel();
+        self.shared.mailbox.put(Note::Status(reply));
+        match status.await {
+            Ok(status) => status,
+            Err(_) => self.shared.status.borrow().clone(),
+        }
+    }
+
+    /// How the node stands, to be watched: the present state at once, then each change of state,
+    /// leader or peers as it comes, and the log's progress every 50 ms.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Status> {
+        self.shared.status.clone()
+    }
+
+    /// Everything the node tells from now on. What came before the subscription is in
+    /// [`status`](Self::status); to hear it all, subscribe to an [`Idle`](crate::Idle) node.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        let closed = || broadcast::channel(1).1;
+        let receiver =
+            self.shared.events.upgrade().map_or_else(closed, |events| events.subscribe());
+        Events::new(receiver)
+    }
+
+    /// Stops the node and waits for its end, for at most ten seconds. Every waiting call is
+    /// answered. Stopping a stopped node is harmless.
+    ///
+    /// # Errors
+    ///
+    /// If the node ended or ends for another reason, or does not end in time.
+    pub async fn stop(&self) -> Result<(), NodeError> {
+        self.shared.mailbox.input(Input::Stop);
+        match tokio::time::timeout(STOP_TIMEOUT, self.stopped()).await {
+            Ok(ended) => ended,
+            Err(_) => Err(NodeError::StopTimeout(STOP_TIMEOUT)),
+        }
+    }
+
+    /// Waits until the node has stopped.
+    ///
+    /// # Errors
+    ///
+    /// Why it stopped, unless it was asked to.
+    pub async fn stopped(&self) -> Result<(), NodeError> {
+        let mut ended = self.shared.ended.clone();
+        match ended.wait_for(Option::is_some).await {
+            Ok(ended) => ended.clone().unwrap_or(Err(NodeError::Gone)),
+            Err(_) => Err(NodeError::Gone),
+        }
+    }
+}
+
+/// What this version cannot do yet. Each says so.
+impl<M: Snapshots> Node<M> {
+    /// Leaves the cluster. Not available yet.
+    ///
+    /// # Errors
+    ///
+    /// Always [`CommandError::Unsupported`].
+    pub async fn leave(&self) -> Result<(), CommandError> {
+        unsupported("leaving a cluster")
+    }
+
+    /// Comes back after having been removed. Not available yet.
+    ///
+    /// # Errors
+    ///
+    /// Always [`CommandError::Unsupported`].
+    pub async fn rejoin(&self) -> Result<(), CommandError> {
+        unsupported("rejoining a cluster")
+    }
+
+    /// Hands leadership over. Not available yet.
+    ///
+    /// # Errors
+    ///
+    /// Always [`CommandError::Unsupported`].
+    pub async fn transfer_leadership(&self, _to: Option<&str>) -> Result<(), CommandError> {
+        unsupported("leadership transfer")
+    }
+
+    /// Begins a session in which retries take effect once. Not available yet.
+    ///
+    /// # Errors
+    ///
+    /// Always [`CommandError::Unsupported`].
+    pub async fn session(&self) -> Result<(), CommandError> {
+        unsupported("sessions")
+    }
+
+    /// Says what became of a command whose outcome was unknown. Not available yet.
+    ///
+    /// # Errors
+    ///
+    /// Always [`CommandError::Unsupported`].
+    pub async fn outcome(
+        &self,
+        _position: skiff_replica::EntryPosition,
+    ) -> Result<Outcome, CommandError> {
+        unsupported("asking for an outcome afterwards")
+    }
+
+    /// Takes a snapshot. Not available yet.
+    ///
+    /// # Errors
+    ///
+    /// Always [`CommandError::Unsupported`].
+    pub async fn snapshot(&self) -> Result<(), CommandError> {
+        unsupported("snapshots on request")
+    }
+
+    /// Writes a backup. Not available yet.
+    ///
+    /// # Errors
+    ///
+    /// Always [`CommandError::Unsupported`].
+    pub async fn backup(&self, _to: &std::path::Path) -> Result<(), CommandError> {
+        unsupported("backups")
+    }
+}
+
+fn unsupported<T>(what: &str) -> Result<T, CommandError> {
+    Err(CommandError::Unsupported { what: what.to_owned() })
+}

@@ -1,0 +1,186 @@
+//! What can be set, with the original's names and defaults, and what is wrong with it.
+
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+
+use thiserror::Error;
+
+/// Makes names for nodes that were given none (the original's `uuid`).
+#[doc(alias = "uuid")]
+#[derive(Clone)]
+pub struct IdGenerator(Arc<dyn Fn() -> String + Send + Sync>);
+
+impl IdGenerator {
+    /// Calls `make` for each name.
+    pub fn new(make: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        Self(Arc::new(make))
+    }
+
+    pub(crate) fn make(&self) -> String {
+        (self.0)()
+    }
+}
+
+impl Default for IdGenerator {
+    /// Names that do not collide (cuid2, the successor of the original's cuid).
+    fn default() -> Self {
+        Self::new(cuid2::create_id)
+    }
+}
+
+impl fmt::Debug for IdGenerator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("IdGenerator")
+    }
+}
+
+/// The settings of a node, as [`Node::options`](crate::Node::options) shows them.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// The node's name, if one was given.
+    pub id: Option<String>,
+    /// The cluster's name. Default: `skiff`.
+    pub cluster: String,
+    /// Makes a name if none was given.
+    pub id_generator: IdGenerator,
+    /// How often a leader gives a sign of life. Default: 50 ms.
+    #[doc(alias = "heartbeatInterval")]
+    pub heartbeat_interval: Duration,
+    /// The shortest time without a leader after which a node campaigns. Default: 150 ms.
+    #[doc(alias = "minElectionTimeout")]
+    pub min_election_timeout: Duration,
+    /// The longest such time. Default: 300 ms.
+    #[doc(alias = "maxElectionTimeout")]
+    pub max_election_timeout: Duration,
+    /// How long a command or a read may take before its caller gets an answer. Default: 3 s.
+    pub command_timeout: Duration,
+    /// Whether a follower passes commands on to the leader. Default: no, it answers `ENOTLEADER`.
+    pub forward_commands: bool,
+    /// Where to listen.
+    pub listen: Option<String>,
+    /// Whether listening off loopback without TLS is allowed. Default: no.
+    pub insecure: bool,
+    /// Where the data is kept; in memory if nowhere.
+    pub data_dir: Option<PathBuf>,
+    /// Whom to form a cluster with. `Some`: these and nobody else. `None`: those that are joined.
+    pub peers: Option<Vec<String>>,
+    /// Whether to found a cluster of one.
+    pub bootstrap: bool,
+    /// Whether a machine that is not empty may begin a cluster.
+    pub adopt_state: bool,
+    /// The largest command, in bytes. Default: 8 MiB.
+    pub max_command_bytes: usize,
+    /// How many bytes of commands may wait before callers are told `Busy`. Default: 64 MiB.
+    pub max_queue_bytes: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            id: None,
+            cluster: "skiff".to_owned(),
+            id_generator: IdGenerator::default(),
+            heartbeat_interval: Duration::from_millis(50),
+            min_election_timeout: Duration::from_millis(150),
+            max_election_timeout: Duration::from_millis(300),
+            command_timeout: Duration::from_secs(3),
+            forward_commands: false,
+            listen: None,
+            insecure: false,
+            data_dir: None,
+            peers: None,
+            bootstrap: false,
+            adopt_state: false,
+            max_command_bytes: 8 << 20,
+            max_queue_bytes: 64 << 20,
+        }
+    }
+}
+
+/// A setting that cannot be.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum OptionsError {
+    /// The node's name is empty.
+    #[error("the id must not be empty; leave it out to have one made")]
+    EmptyId,
+    /// The cluster's name is empty.
+    #[error("the cluster's name must not be empty")]
+    EmptyCluster,
+    /// A peer is named twice.
+    #[error("the peer {0} is named twice")]
+    DuplicatePeer(String),
+    /// A peer's address is empty.
+    #[error("a peer's address must not be empty")]
+    EmptyPeer,
+    /// The range of the election timeout is empty.
+    #[error("max election timeout ({max:?}) must not be below min election timeout ({min:?})")]
+    TimeoutRange {
+        /// The shortest timeout.
+        min: Duration,
+        /// The longest timeout.
+        max: Duration,
+    },
+    /// Followers would give up on a leader that does all it should.
+    #[error("min election timeout ({min:?}) must be above the heartbeat interval ({heartbeat:?})")]
+    HeartbeatTooSlow {
+        /// The shortest timeout.
+        min: Duration,
+        /// The heartbeat interval.
+        heartbeat: Duration,
+    },
+    /// A span or a size is zero.
+    #[error("{0} must not be zero")]
+    Zero(&'static str),
+    /// Two settings name the same thing.
+    #[error("{0} and {1} cannot both be given")]
+    Both(&'static str, &'static str),
+}
+
+impl Options {
+    /// Checks the settings, each by itself and against each other.
+    ///
+    /// # Errors
+    ///
+    /// Names the first that cannot be, with the values in it.
+    pub fn validate(&self) -> Result<(), OptionsError> {
+        if self.id.as_deref() == Some("") {
+            return Err(OptionsError::EmptyId);
+        }
+        if self.cluster.is_empty() {
+            return Err(OptionsError::EmptyCluster);
+        }
+        self.validate_peers()?;
+        let zero = [
+            ("the heartbeat interval", self.heartbeat_interval.is_zero()),
+            ("the command timeout", self.command_timeout.is_zero()),
+            ("the largest command", self.max_command_bytes == 0),
+            ("the queue", self.max_queue_bytes == 0),
+        ];
+        if let Some((what, _)) = zero.iter().find(|(_, zero)| *zero) {
+            return Err(OptionsError::Zero(what));
+        }
+        let (min, max) = (self.min_election_timeout, self.max_election_timeout);
+        if max < min {
+            return Err(OptionsError::TimeoutRange { min, max });
+        }
+        if min <= self.heartbeat_interval {
+            let heartbeat = self.heartbeat_interval;
+            return Err(OptionsError::HeartbeatTooSlow { min, heartbeat });
+        }
+        Ok(())
+    }
+
+    fn validate_peers(&self) -> Result<(), OptionsError> {
+        let peers = self.peers.as_deref().unwrap_or_default();
+        for (at, peer) in peers.iter().enumerate() {
+            if peer.is_empty() {
+                return Err(OptionsError::EmptyPeer);
+            }
+            if peers[..at].contains(peer) {
+                return Err(OptionsError::DuplicatePeer(peer.clone()));
+            }
+        }
+        Ok(())
+    }
+}
