@@ -1,1 +1,13 @@
-//! Skiff.
+#![doc = include_str!("../README.md")]
+
+mod command;
+mod kv;
+mod limits;
+mod query;
+mod response;
+
+pub use command::Command;
+pub use kv::Kv;
+pub use limits::{MAX_KEY_BYTES, MAX_VALUE_BYTES, Refusal};
+pub use query::{Answer, MAX_PAGE, Query};
+pub use response::Response;

@@ -1,0 +1,331 @@
+//! What can be asked of the program.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{ArgGroup, Args, Parser, Subcommand};
+
+use crate::{failure::EXIT_CODES, nodes::Nodes, spans};
+
+/// A replicated key-value store, and the library it is made with, to try out.
+///
+/// Start three nodes with `serve`, write and read with `put` and `get`, look at them with `status`.
+/// Or let `demo` do all of that, and kill nodes meanwhile.
+#[derive(Debug, Parser)]
+#[command(name = "skiff", version, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    /// What to log to stderr: error, warn, info, debug, trace, or a filter such as skiff_tcp=debug
+    #[arg(long, global = true, env = "SKIFF_LOG", default_value = "warn", value_name = "LEVEL")]
+    pub(crate) log: String,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run one node of the key-value store, until Ctrl-C
+    #[command(after_help = "\
+Example, three nodes on one machine, each in a terminal of its own:
+  skiff serve --listen 127.0.0.1:7001 --data-dir n1 --peers 127.0.0.1:7001,127.0.0.1:7002,127.0.0.1:7003
+  skiff serve --listen 127.0.0.1:7002 --data-dir n2 --peers 127.0.0.1:7001,127.0.0.1:7002,127.0.0.1:7003
+  skiff serve --listen 127.0.0.1:7003 --data-dir n3 --peers 127.0.0.1:7001,127.0.0.1:7002,127.0.0.1:7003
+
+One node by itself, durable:
+  skiff serve --data-dir n1 --bootstrap
+One node by itself, in memory, to try things out:
+  skiff serve --dev")]
+    Serve(Serve),
+
+    /// Give a key a value
+    #[command(after_help = "\
+Prints what the key held before, if it was there.
+
+Example:
+  skiff put greeting hello --nodes 127.0.0.1:7001,127.0.0.1:7002,127.0.0.1:7003
+  skiff put picture - < picture.png")]
+    Put(Put),
+
+    /// Print what a key holds
+    #[command(after_help = "\
+Exit code 3 if the key is not there.
+
+Example:
+  skiff get greeting
+  skiff get greeting --local --nodes 127.0.0.1:7002")]
+    Get(Get),
+
+    /// Take a key away
+    #[command(after_help = "\
+Prints what the key held. Exit code 3 if it was not there.
+
+Example:
+  skiff delete greeting")]
+    Delete(Delete),
+
+    /// Print keys and what they hold, in order
+    #[command(after_help = "\
+Example:
+  skiff list --prefix user/ --limit 20")]
+    List(List),
+
+    /// Show how nodes stand
+    #[command(after_help = "\
+Exit code 1 if none of them answers.
+
+Example:
+  skiff status --nodes 127.0.0.1:7001,127.0.0.1:7002,127.0.0.1:7003")]
+    Status(Status),
+
+    /// Start three nodes, write while the leader is killed again and again, and check that nothing
+    /// is lost
+    #[command(after_help = "\
+Three child processes with a durable log each; all of it is taken away at the end. Exit code 5 if
+anything acknowledged is missing or nodes differ.
+
+Example:
+  skiff demo
+  skiff demo --commands 50000 --kill 10 --seed 7")]
+    Demo(Demo),
+
+    /// Measure commands a second, beside what this machine could do at most
+    #[command(after_help = "\
+Example:
+  skiff bench --memory
+  skiff bench --durable --clients 1,64 --seconds 5 --json")]
+    Bench(Bench),
+
+    /// Look into the log of a node that is not running
+    #[command(after_help = "\
+Example:
+  skiff log verify n1
+  skiff log dump n1 --json")]
+    Log(Log),
+}
+
+/// One node.
+#[derive(Args, Debug)]
+pub(crate) struct Serve {
+    /// Where to listen
+    #[arg(long, default_value = "127.0.0.1:7001", value_name = "ADDRESS")]
+    pub(crate) listen: String,
+
+    /// Where to keep the data; made if it is not there
+    #[arg(long, required_unless_present = "dev", conflicts_with = "dev", value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+
+    /// All nodes of the cluster, separated by commas; the own address may be among them
+    #[arg(long, value_delimiter = ',', conflicts_with = "dev", value_name = "ADDRESSES")]
+    pub(crate) peers: Option<Vec<String>>,
+
+    /// The node's name; one is made if it is left out, and kept with the data
+    #[arg(long, value_name = "NAME")]
+    pub(crate) id: Option<String>,
+
+    /// The cluster's name
+    #[arg(long, env = "SKIFF_CLUSTER", default_value = "skiff", value_name = "NAME")]
+    pub(crate) cluster: String,
+
+    /// Found a cluster of this one node, unless it is a member already
+    #[arg(long, conflicts_with_all = ["peers", "dev"])]
+    pub(crate) bootstrap: bool,
+
+    /// One node by itself that keeps everything in memory
+    #[arg(long)]
+    pub(crate) dev: bool,
+
+    /// Allow listening where other machines can connect, without encryption or passwords
+    #[arg(long)]
+    pub(crate) insecure: bool,
+
+    /// How often a leader gives a sign of life, in milliseconds
+    #[arg(long, default_value_t = 50, value_name = "MS")]
+    pub(crate) heartbeat_ms: u64,
+
+    /// The shortest time without a leader after which a node campaigns, in milliseconds
+    #[arg(long, default_value_t = 150, value_name = "MS")]
+    pub(crate) min_election_timeout_ms: u64,
+
+    /// The longest such time, in milliseconds
+    #[arg(long, default_value_t = 300, value_name = "MS")]
+    pub(crate) max_election_timeout_ms: u64,
+
+    /// End when stdin ends: for a parent that must not leave its children behind
+    #[arg(long, hide = true)]
+    pub(crate) stop_with_stdin: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Put {
+    /// The key
+    pub(crate) key: String,
+    /// Its value from now on; `-` to read it from stdin
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) value: String,
+    #[command(flatten)]
+    pub(crate) nodes: Nodes,
+    /// Print a JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Get {
+    /// The key
+    pub(crate) key: String,
+    /// Ask the first of the nodes for what it has applied, which may be old. Without it the answer
+    /// holds everything that was acknowledged before
+    #[arg(long)]
+    pub(crate) local: bool,
+    #[command(flatten)]
+    pub(crate) nodes: Nodes,
+    /// Print a JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Delete {
+    /// The key
+    pub(crate) key: String,
+    #[command(flatten)]
+    pub(crate) nodes: Nodes,
+    /// Print a JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct List {
+    /// Only keys that begin so
+    #[arg(long, default_value = "", value_name = "TEXT")]
+    pub(crate) prefix: String,
+    /// At most so many
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) limit: Option<usize>,
+    /// Ask the first of the nodes for what it has applied, which may be old
+    #[arg(long)]
+    pub(crate) local: bool,
+    #[command(flatten)]
+    pub(crate) nodes: Nodes,
+    /// Print a JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Status {
+    #[command(flatten)]
+    pub(crate) nodes: Nodes,
+    /// Print a JSON object for each node, with everything it says
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Demo {
+    /// How many commands to write
+    #[arg(long, default_value_t = 10_000, value_name = "COUNT")]
+    pub(crate) commands: u64,
+    /// How often to kill the leader
+    #[arg(long, default_value_t = 3, value_name = "COUNT")]
+    pub(crate) kill: u64,
+    /// Decides when it is killed and what is written; any if left out
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) seed: Option<u64>,
+    /// How many write at the same time
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024), value_name = "COUNT")]
+    pub(crate) clients: u16,
+    /// In which folder to put the temporary one: on a disk
+    #[arg(long, env = "SKIFF_DEMO_DIR", value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Leave the data and the logs of the nodes behind
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// Print the result as a JSON object; the story goes to stderr
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(group = ArgGroup::new("mode").required(true).multiple(true).args(["memory", "durable"]))]
+pub(crate) struct Bench {
+    /// Three nodes in this process, nothing on disk
+    #[arg(long)]
+    pub(crate) memory: bool,
+    /// Three processes with a durable log each, over loopback
+    #[arg(long)]
+    pub(crate) durable: bool,
+    /// How many callers at a time, separated by commas: each is measured
+    #[arg(long, value_delimiter = ',', default_value = "1,64,256,1024", value_parser = clap::value_parser!(u32).range(1..=65_536), value_name = "COUNTS")]
+    pub(crate) clients: Vec<u32>,
+    /// How long to measure each, after a fifth of it to warm up
+    #[arg(long, default_value = "5s", value_parser = spans::parse, value_name = "SPAN")]
+    pub(crate) seconds: Duration,
+    /// In which folder to put the data: on a disk
+    #[arg(long, env = "SKIFF_DEMO_DIR", value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Print a JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Log {
+    #[command(subcommand)]
+    pub(crate) action: LogAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LogAction {
+    /// Print whose data it is and every record
+    #[command(after_help = "\
+Exit code 5 if something is damaged, after everything before it.
+
+Example:
+  skiff log dump n1")]
+    Dump {
+        /// The node's data directory
+        dir: PathBuf,
+        /// Print a JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check every record, and change nothing
+    #[command(after_help = "\
+Exit code 0 also with a torn tail, which a crash in the middle of a write leaves behind and the next
+start cuts off: nothing of it was acknowledged. Exit code 5 if something is damaged or missing.
+
+Example:
+  skiff log verify n1")]
+    Verify {
+        /// The node's data directory
+        dir: PathBuf,
+        /// Print a JSON object
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_fit_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        let mut commands = vec![Cli::command()];
+        while let Some(command) = commands.pop() {
+            commands.extend(command.get_subcommands().cloned());
+            if command.get_name() != "skiff" {
+                let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(help.contains("Example"), "{}", command.get_name());
+            }
+        }
+    }
+}

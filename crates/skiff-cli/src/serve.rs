@@ -1,0 +1,120 @@
+//! `skiff serve`: one node, until it is asked to end.
+
+mod story;
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use skiff::{Builder, Node};
+use skiff_kv::Kv;
+use tokio::sync::oneshot;
+
+use self::story::Story;
+use crate::{args::Serve, failure::Failure, filesystem, say, signals};
+
+pub(crate) async fn run(args: Serve) -> Result<(), Failure> {
+    let asked_to_end = signals::asked_to_end()?;
+    let orphaned = parent_gone(args.stop_with_stdin);
+    let place = place(&args)?;
+    let node = builder(&args).build()?.start().await.map_err(Failure::start)?;
+    say::line(format_args!(
+        "node `{}` of cluster `{}` listens on {}; {place}",
+        node.id(),
+        node.cluster(),
+        node.address().unwrap_or_default(),
+    ));
+    tokio::select! {
+        () = asked_to_end => {}
+        () = orphaned => {}
+        result = tell(&node) => return result,
+    }
+    node.stop().await.map_err(anyhow::Error::from)?;
+    say::line("stopped");
+    Ok(())
+}
+
+fn builder(args: &Serve) -> Builder<Kv> {
+    let millis = Duration::from_millis;
+    let mut builder = Node::builder()
+        .state_machine(Kv::new())
+        .answer_queries()
+        .listen(&args.listen)
+        .cluster(&args.cluster)
+        .insecure(args.insecure)
+        .heartbeat_interval(millis(args.heartbeat_ms))
+        .min_election_timeout(millis(args.min_election_timeout_ms))
+        .max_election_timeout(millis(args.max_election_timeout_ms));
+    if let Some(id) = &args.id {
+        builder = builder.id(id);
+    }
+    if let Some(dir) = &args.data_dir {
+        builder = builder.data_dir(dir);
+    }
+    if let Some(peers) = &args.peers {
+        builder = builder.peers(peers);
+    }
+    if args.bootstrap || args.dev { builder.bootstrap() } else { builder }
+}
+
+/// Where the data is, in words; an error if the node would not know what to do there.
+fn place(args: &Serve) -> Result<String, Failure> {
+    let Some(dir) = &args.data_dir else {
+        return Ok("it keeps its data in memory, and alone".to_owned());
+    };
+    let alone = args.peers.as_ref().is_none_or(Vec::is_empty);
+    if alone && !args.bootstrap && is_empty(dir) {
+        return Err(Failure::usage(format!(
+            "{} is empty, and no peers are named: there is nobody to form a cluster with. Either\n  \
+             name the nodes of the cluster:    --peers 127.0.0.1:7001,127.0.0.1:7002,127.0.0.1:7003\n  \
+             or found one of this node alone:  --bootstrap\n  \
+             or keep everything in memory:     --dev, without --data-dir",
+            dir.display()
+        )));
+    }
+    Ok(format!("its data is in {} ({})", dir.display(), filesystem::kind(dir)?))
+}
+
+/// Whether nothing was ever kept there. What cannot be looked into is left to the node, which says
+/// why it cannot be used.
+fn is_empty(dir: &Path) -> bool {
+    match fs::read_dir(dir) {
+        Ok(entries) => {
+            let mut names =
+                entries.map(|entry| entry.map(|entry| PathBuf::from(entry.file_name())));
+            names.all(|name| name.is_ok_and(|name| name == Path::new("LOCK")))
+        }
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    }
+}
+
+/// Tells what happens to the node until it ends by itself.
+async fn tell(node: &Node<Kv>) -> Result<(), Failure> {
+    let mut status = node.watch();
+    let mut story = Story::default();
+    loop {
+        let news = story.news(&status.borrow_and_update());
+        news.iter().for_each(say::line);
+        tokio::select! {
+            changed = status.changed() => if changed.is_err() { break },
+            _ = node.stopped() => break,
+        }
+    }
+    Ok(node.stopped().await.map_err(anyhow::Error::from)?)
+}
+
+/// Ends with the parent that holds the other end of stdin; never if that is not wanted.
+async fn parent_gone(watched: bool) {
+    if !watched {
+        return std::future::pending().await;
+    }
+    let (gone, parent) = oneshot::channel();
+    // A thread, since the runtime would wait for a blocking read at the end.
+    std::thread::spawn(move || {
+        let _closed = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        let _ended = gone.send(());
+    });
+    let _thread_gone = parent.await;
+}
