@@ -22,6 +22,11 @@ use self::{
 
 pub const MS: u64 = 1_000_000;
 
+/// So many milliseconds after the beginning of time.
+pub const fn at(ms: u64) -> Instant {
+    Instant(ms * MS)
+}
+
 /// A message on its way.
 #[derive(Clone, Debug)]
 pub struct Flight {
