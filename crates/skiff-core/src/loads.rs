@@ -19,21 +19,29 @@ pub(crate) enum Purpose {
     Replicate(NodeId, Term),
 }
 
+#[derive(Clone, Copy, Debug)]
+struct Load {
+    purpose: Purpose,
+    from: Index,
+    to: Index,
+}
+
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Loads {
     last_id: LoadId,
-    under_way: BTreeMap<LoadId, (Purpose, Index)>,
+    under_way: BTreeMap<LoadId, Load>,
 }
 
 impl Loads {
-    pub(crate) fn begin(&mut self, purpose: Purpose, from: Index) -> LoadId {
+    /// Entries from `from` up to but not including `to` are asked for.
+    pub(crate) fn begin(&mut self, purpose: Purpose, from: Index, to: Index) -> LoadId {
         self.last_id = self.last_id.next();
-        self.under_way.insert(self.last_id, (purpose, from));
+        self.under_way.insert(self.last_id, Load { purpose, from, to });
         self.last_id
     }
 
     pub(crate) fn is_under_way(&self, purpose: Purpose) -> bool {
-        self.under_way.values().any(|(one, _)| *one == purpose)
+        self.under_way.values().any(|load| load.purpose == purpose)
     }
 
     /// Ends a load: for whom it was, where it began, and what came of it.
@@ -43,8 +51,10 @@ impl Loads {
         result: Result<Vec<Entry>, LoadError>,
         log: &Log,
     ) -> Option<(Purpose, Index, Result<Vec<Entry>, LoadError>)> {
-        let (purpose, from) = self.under_way.remove(&load)?;
-        let result = result.and_then(|entries| {
+        let Load { purpose, from, to } = self.under_way.remove(&load)?;
+        let result = result.and_then(|mut entries| {
+            // More than was asked for may not even be committed.
+            entries.retain(|entry| entry.index < to);
             if fits(&entries, from, log) { Ok(entries) } else { Err(LoadError::Failed) }
         });
         Some((purpose, from, result))

@@ -2,6 +2,7 @@
 //! at once.
 
 use alloc::collections::VecDeque;
+use core::mem::discriminant;
 
 use crate::{
     disk::Disk,
@@ -28,6 +29,16 @@ struct Promise {
     gate: Gate,
 }
 
+/// Whether somebody waits for this very message, and no later one will do.
+const fn is_granted(message: &Message) -> bool {
+    matches!(
+        message,
+        Message::Vote { .. }
+            | Message::VoteReply { granted: true }
+            | Message::ReadIndexReply { index: Some(_), .. }
+    )
+}
+
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Outbox {
     promises: VecDeque<Promise>,
@@ -37,6 +48,12 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     pub(crate) fn promise(&mut self, to: NodeId, message: Message, gate: Gate) {
+        // While the disk is stuck refusals would pile up: only the newest of a kind is kept for
+        // each peer. What was granted stays as it is.
+        let kind = discriminant(&message);
+        self.promises.retain(|one| {
+            one.to != to || is_granted(&one.message) || discriminant(&one.message) != kind
+        });
         self.promises.push_back(Promise { to, message, gate });
     }
 

@@ -64,7 +64,7 @@ pub enum Output {
     },
     /// Something worth telling happened.
     Event(Event),
-    /// The node must not go on. Nothing else is ever put out after it.
+    /// The node must not go on. Nothing is put out after it but the rejection of later requests.
     Stop(Fatal),
 }
 

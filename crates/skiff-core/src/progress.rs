@@ -51,11 +51,15 @@ pub(crate) struct Progress {
     pub(crate) loaded: Vec<Entry>,
     /// A load failed: no other before the next sign of life.
     pub(crate) load_failed: bool,
+    /// A heartbeat is due: that is all a member gets whose connection is broken.
+    pub(crate) life_due: bool,
     backoff: u32,
 }
 
 impl Progress {
-    pub(crate) fn new(next: Index, now: Instant) -> Self {
+    /// A member of which nothing is known. `seq` is the highest number that was used for any member
+    /// in this term: one that was removed and comes back must not take new Appends for old ones.
+    pub(crate) fn new(next: Index, now: Instant, seq: u64) -> Self {
         Self {
             matched: Index::ZERO,
             next,
@@ -63,8 +67,8 @@ impl Progress {
             inflights: Inflights::default(),
             probe: None,
             paused: false,
-            seq: 0,
-            matched_seq: 0,
+            seq,
+            matched_seq: seq,
             reverted: false,
             commit_sent: Index::ZERO,
             round_sent: Round::ZERO,
@@ -73,6 +77,7 @@ impl Progress {
             was_heard: false,
             loaded: Vec::new(),
             load_failed: false,
+            life_due: true,
             backoff: 0,
         }
     }
@@ -88,13 +93,14 @@ impl Progress {
     }
 
     /// From now on sends as fast as the window allows, from `next` on.
-    pub(crate) fn become_replicate(&mut self, next: Index) {
+    pub(crate) fn become_replicate(&mut self, next: Index, now: Instant) {
         self.state = PeerState::Replicate;
         self.next = next;
-        if let Some(probe) = self.probe.take()
-            && probe.last > self.matched
-        {
-            self.inflights.push(probe);
+        let probe = self.probe.take();
+        // Verified is not durable: the member may still lose it, so it counts as on its way.
+        if next.prev() > self.matched {
+            let seq = probe.map_or(self.seq, |probe| probe.seq);
+            self.inflights.push(Inflight { seq, last: next.prev(), bytes: 0, sent_at: now });
         }
         self.loaded.clear();
     }
@@ -103,6 +109,7 @@ impl Progress {
     pub(crate) fn match_to(&mut self, index: Index) -> bool {
         if self.reverted && index >= self.matched {
             self.reverted = false;
+            self.next = self.next.max(index.next());
         }
         let grew = index > self.matched;
         if grew {
@@ -126,8 +133,9 @@ impl Progress {
     /// The connection to the member broke: what was on its way may be lost.
     pub(crate) fn lose_connection(&mut self) {
         if self.state != PeerState::NeedsSnapshot {
-            let next = if self.reverted { self.next } else { self.matched.next() };
-            self.become_probe(next);
+            // Before the first answer nothing is known but where the logs were thought to agree.
+            let unknown = self.reverted || self.matched == Index::ZERO;
+            self.become_probe(if unknown { self.next } else { self.matched.next() });
         }
         self.paused = true;
     }

@@ -84,7 +84,8 @@ impl Raft {
     }
 
     /// Takes in one thing that happened. Time never goes back: an earlier `now` counts as the
-    /// latest one seen. Nothing is taken in any more once [`Output::Stop`] is due.
+    /// latest one seen. Once [`Output::Stop`] is due nothing is taken in any more, and requests are
+    /// rejected.
     pub fn step(&mut self, now: Instant, input: Input) {
         if self.stopped.is_some() {
             return self.reject_stopped(&input);
@@ -392,7 +393,7 @@ impl Raft {
                 if local.loads.is_under_way(Purpose::Apply) {
                     return None;
                 }
-                let load = local.loads.begin(Purpose::Apply, from);
+                let load = local.loads.begin(Purpose::Apply, from, to);
                 Some(Output::Load { load, from, to, bytes_max: local.config.apply_bytes })
             }
             Work::Fail(fatal) => {

@@ -102,6 +102,9 @@ impl Follower {
             self.round = round;
             self.reads.ask_again(local.now, local.config.heartbeat_interval);
         }
+        if prev != Position::ZERO && conflicts_with_committed(local, prev) {
+            return Err(committed_conflict(local, from, prev.index));
+        }
         if !local.log.contains(prev) {
             self.mismatch = Some(AppendReply {
                 seq,
@@ -115,6 +118,10 @@ impl Follower {
         // What is durable already will not become so again, but the leader waits for the answer.
         self.owes_reply |= !entries.is_empty() && local.log.durable().min(self.verified) >= end;
         for entry in entries {
+            let known = local.log.term_at(entry.index).is_none_or(|term| term == entry.term);
+            if !known && entry.index <= self.verified && entry.index > local.log.committed() {
+                return Ok(()); // The leader contradicts itself, which no honest one does.
+            }
             splice(local, from, entry)?;
         }
         self.verified = self.verified.max(end);
@@ -210,6 +217,17 @@ fn hint(local: &Local, prev: Position) -> Position {
     local.log.position_at(committed).unwrap_or(agreement)
 }
 
+/// Whether something else is committed at this place.
+fn conflicts_with_committed(local: &Local, position: Position) -> bool {
+    position.index <= local.log.committed()
+        && local.log.term_at(position.index).is_some_and(|term| term != position.term)
+}
+
+const fn committed_conflict(local: &Local, leader: NodeId, index: Index) -> Fatal {
+    let (term, committed) = (local.hard.term, local.log.committed());
+    Fatal::CommittedConflict { leader, term, index, committed }
+}
+
 /// Puts one entry of the leader's in its place. Only a conflict cuts the log: an entry that is
 /// already there leaves it as it is, with all that follows.
 fn splice(local: &mut Local, leader: NodeId, entry: Entry) -> Result<(), Fatal> {
@@ -218,8 +236,7 @@ fn splice(local: &mut Local, leader: NodeId, entry: Entry) -> Result<(), Fatal> 
         Some(term) if term == entry.term => return Ok(()),
         None if index <= local.log.committed() => return Ok(()),
         Some(_) if index <= local.log.committed() => {
-            let (term, committed) = (local.hard.term, local.log.committed());
-            return Err(Fatal::CommittedConflict { leader, term, index, committed });
+            return Err(committed_conflict(local, leader, index));
         }
         Some(_) => local.truncate(index),
         None => {}

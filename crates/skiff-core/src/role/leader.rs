@@ -28,6 +28,8 @@ pub(crate) struct Leader {
     pub(crate) peers: BTreeMap<NodeId, Progress>,
     /// The newest round of signs of life.
     round: Round,
+    /// The highest number of an Append to a member that is gone.
+    seq_floor: u64,
     /// An index that is committed once anything of this term is: no read may be served below it.
     term_start: Index,
     heartbeat_at: Instant,
@@ -44,6 +46,7 @@ impl Leader {
         let mut leader = Self {
             peers: BTreeMap::new(),
             round: Round(1),
+            seq_floor: 0,
             term_start: local.log.last_index(),
             heartbeat_at: local.now.after(local.config.heartbeat_interval),
             quorum_check_at: local.now.after(local.config.max_election_timeout),
@@ -61,10 +64,14 @@ impl Leader {
     pub(crate) fn sync_peers(&mut self, local: &Local) {
         let others: BTreeSet<NodeId> =
             local.membership().members().filter(|id| *id != local.id()).collect();
-        self.peers.retain(|id, _| others.contains(id));
+        self.peers.retain(|id, progress| {
+            self.seq_floor = self.seq_floor.max(progress.seq);
+            others.contains(id)
+        });
+        let floor = self.seq_floor;
         let next = local.log.last_index().next();
         for id in others {
-            self.peers.entry(id).or_insert_with(|| Progress::new(next, local.now));
+            self.peers.entry(id).or_insert_with(|| Progress::new(next, local.now, floor));
         }
     }
 
@@ -109,6 +116,7 @@ impl Leader {
     /// Something became durable here.
     pub(crate) fn persisted(&mut self, local: &mut Local) {
         self.advance_commit(local);
+        self.confirm_reads(local);
     }
 
     /// The connection to a member broke.
@@ -123,7 +131,9 @@ impl Leader {
         if local.now >= self.heartbeat_at {
             self.heartbeat_at = local.now.after(local.config.heartbeat_interval);
             self.round = self.round.next();
-            self.peers.values_mut().for_each(|progress| progress.load_failed = false);
+            for progress in self.peers.values_mut() {
+                (progress.load_failed, progress.life_due) = (false, true);
+            }
         }
         if !self.is_followed(local) || self.hides_a_fault(local) {
             return Transition::Follow { term: local.hard.term, leader: None };
@@ -182,9 +192,10 @@ impl Leader {
         self.next_append(local)
     }
 
-    /// Serves the reads whose rounds a quorum has answered.
+    /// Serves the reads whose rounds a quorum has answered. Not before something of this term is
+    /// committed: until then the index they wait for may yet be cut off.
     fn confirm_reads(&mut self, local: &mut Local) {
-        if self.reads.is_idle() {
+        if self.reads.is_idle() || local.log.committed() < self.term_start {
             return;
         }
         let round = local.membership().reached(|id| {

@@ -52,7 +52,10 @@ impl ForwardedReads {
 
     /// Questions that were not answered for two heartbeats are asked again, under another name.
     pub(crate) fn ask_again(&mut self, now: Instant, heartbeat: u64) {
-        for batch in self.asked.extract_if(.., |batch| now.since(batch.asked_at) > 2 * heartbeat) {
+        for batch in self
+            .asked
+            .extract_if(.., |batch| now.since(batch.asked_at) > heartbeat.saturating_mul(2))
+        {
             self.waiting.extend(batch.tokens);
         }
     }

@@ -42,6 +42,9 @@ impl Leader {
                 if matched > local.log.last_index() || reply.last > local.log.last_index() {
                     return; // It claims what this log does not have.
                 }
+                if progress.reverted && reply.seq <= progress.matched_seq {
+                    return self.confirm_reads(local); // It tells of before the loss.
+                }
                 let grew = progress.match_to(matched);
                 matched_to(progress, local, reply);
                 if grew {
@@ -82,7 +85,7 @@ fn next_append(
     round: Round,
     local: &mut Local,
 ) -> Option<Append> {
-    let sign_of_life = progress.round_sent < round;
+    let sign_of_life = progress.round_sent < round && (progress.life_due || !progress.paused);
     let heavy = |entries: &[Entry]| entries.iter().map(Entry::size).sum::<usize>() > LIGHT_BYTES;
     if may_carry_entries(progress, local) {
         let entries = take_entries(progress, id, local);
@@ -93,7 +96,7 @@ fn next_append(
             return Some(append_entries(progress, round, local, entries));
         }
     }
-    let news = progress.commit_sent < local.log.committed() && !progress.paused;
+    let news = progress.commit_sent < local.log.committed() && is_open(progress, local);
     if !sign_of_life && !news {
         return None;
     }
@@ -106,16 +109,18 @@ fn next_append(
 }
 
 fn may_carry_entries(progress: &Progress, local: &Local) -> bool {
-    let config = &local.config;
+    let may_probe = progress.state == PeerState::Probe && progress.probe.is_none();
+    progress.next <= local.log.last_index()
+        && (is_open(progress, local) || (may_probe && !progress.paused))
+}
+
+/// Whether the member takes what comes: a silent one is told nothing but signs of life once the
+/// window is full.
+fn is_open(progress: &Progress, local: &Local) -> bool {
+    let (messages, bytes) = (local.config.window_messages, local.config.window_bytes);
     !progress.paused
-        && progress.next <= local.log.last_index()
-        && match progress.state {
-            PeerState::Probe => progress.probe.is_none(),
-            PeerState::Replicate => {
-                !progress.inflights.is_full(config.window_messages, config.window_bytes)
-            }
-            PeerState::NeedsSnapshot => false,
-        }
+        && progress.state == PeerState::Replicate
+        && !progress.inflights.is_full(messages, bytes)
 }
 
 /// The entries from `progress.next` on, as many as fit. Empty if they must be loaded first.
@@ -132,7 +137,7 @@ fn take_entries(progress: &mut Progress, id: NodeId, local: &mut Local) -> Vec<E
     let purpose = Purpose::Replicate(id, local.hard.term);
     if !progress.load_failed && !local.loads.is_under_way(purpose) {
         let (to, bytes_max) = (log.cached_from().min(to), local.config.append_bytes);
-        let load = local.loads.begin(purpose, next);
+        let load = local.loads.begin(purpose, next, to);
         local.outbox.tell(Output::Load { load, from: next, to, bytes_max });
     }
     Vec::new()
@@ -191,6 +196,7 @@ fn finish(
 ) -> Append {
     let commit = local.log.committed();
     progress.round_sent = round;
+    progress.life_due = false;
     progress.commit_sent = commit;
     Append { seq, round, prev, entries, commit }
 }
@@ -204,7 +210,7 @@ fn position_before(next: Index, log: &Log) -> Position {
 /// The member's log equals ours up to `reply.last`: where to go on.
 fn matched_to(progress: &mut Progress, local: &Local, reply: &AppendReply) {
     let patience = local.config.min_election_timeout;
-    let verified = reply.last.max(progress.matched);
+    let verified = if progress.reverted { reply.last } else { reply.last.max(progress.matched) };
     match (progress.state, progress.probe) {
         (PeerState::Probe, Some(probe)) if reply.last < probe.last => {
             let overtaken = reply.seq > probe.seq;
@@ -212,7 +218,9 @@ fn matched_to(progress: &mut Progress, local: &Local, reply: &AppendReply) {
                 progress.become_probe(verified.next());
             }
         }
-        (PeerState::Probe, _) => progress.become_replicate(verified.next()),
+        // Its commit index is no reason to begin below where the logs were thought to agree.
+        (PeerState::Probe, None) if verified.next() < progress.next => {}
+        (PeerState::Probe, _) => progress.become_replicate(verified.next(), local.now),
         (PeerState::Replicate, _) => {
             let oldest = progress.inflights.oldest().copied();
             if let Some(oldest) = oldest
@@ -225,7 +233,7 @@ fn matched_to(progress: &mut Progress, local: &Local, reply: &AppendReply) {
         }
         (PeerState::NeedsSnapshot, _) => {
             if reply.last >= local.log.base().index {
-                progress.become_replicate(verified.next());
+                progress.become_replicate(verified.next(), local.now);
             }
         }
     }
@@ -241,14 +249,15 @@ fn mismatched(
     hint: Position,
 ) {
     if prev <= progress.matched && !progress.reverted {
-        // Only an Append sent after the match was acknowledged proves that it is lost. Any other
-        // refusal is a late one.
-        if reply.seq <= progress.matched_seq || reply.last >= progress.matched {
+        // Only an Append sent after the match was acknowledged proves that it is lost, however long
+        // the log is that it found. Any other refusal is a late one.
+        if reply.seq <= progress.matched_seq {
             return;
         }
         let (matched, last) = (progress.matched, reply.last);
         local.outbox.event(Event::Reverted { node, matched, last });
         progress.reverted = true;
+        progress.matched_seq = progress.seq;
         if local.config.options.fixed_membership {
             // Such a peer is known by its name only: it may be a new one.
             progress.matched = Index::ZERO;
@@ -260,7 +269,7 @@ fn mismatched(
             return;
         }
     }
-    if hint.index < local.log.base().index {
+    if hint.index < local.log.base().index || prev <= local.log.base().index {
         return needs_snapshot(progress, local, node);
     }
     let agreement = local.log.agreement(hint);
