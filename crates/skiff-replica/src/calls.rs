@@ -155,12 +155,13 @@ impl Calls {
     }
 
     /// A command is handed to the machine.
-    pub(crate) fn commit(&mut self, index: Index, token: Token) {
-        if let Some(Stage::Appended(position)) = self.stage(token) {
-            let stage = Stage::Committed(*position);
-            self.advance(token, stage);
-            self.committed.push_back((index, token));
-        }
+    /// Whether anyone still waits for it.
+    pub(crate) fn commit(&mut self, index: Index, token: Token) -> bool {
+        let Some(Stage::Appended(position)) = self.stage(token) else { return false };
+        let stage = Stage::Committed(*position);
+        self.advance(token, stage);
+        self.committed.push_back((index, token));
+        true
     }
 
     /// The machine has applied everything up to `index`: the local callers have their answers.

@@ -1,12 +1,17 @@
 //! The node's task: takes all that waits, steps the replica, does what it asks for, and waits. It
 //! decides nothing.
 
-use std::{collections::HashMap, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use skiff_replica::{
-    Call, CommandError, Encoded, Event, Input, Instant, Job, LinkId, Outcome, Refused, Replica,
-    Snapshots, State, StateMachine, Token,
+    Call, CommandError, Encoded, Event, Index, Input, Instant, Job, LinkId, Outcome, Refused,
+    Replica, Snapshots, State, StateMachine, Token,
     core::{LoadError, Write},
     is_remote,
     storage::{Done, LogStore, SnapshotStore, StoreError, Written},
@@ -22,7 +27,7 @@ use crate::{
     clock::Clock,
     error::NodeError,
     inbox::{Mailbox, Note},
-    machine_task::Work,
+    machine_task::{Waiting, Work},
     status::Status,
 };
 
@@ -30,6 +35,8 @@ use crate::{
 const NOTES_MAX: usize = 4096;
 /// At least this often the watched status is brought up to date while anything happens.
 const STATUS_EVERY: Duration = Duration::from_millis(50);
+/// So often the transport is told the time.
+const TICK_EVERY: Duration = Duration::from_millis(50);
 
 pub(crate) struct Driver<M: Snapshots> {
     pub(crate) replica: Replica,
@@ -42,9 +49,13 @@ pub(crate) struct Driver<M: Snapshots> {
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) status: watch::Sender<Status>,
     pub(crate) callers: Callers<M>,
+    /// Batches that the machine is not done with: their last entries and their callers.
+    pub(crate) in_machine: VecDeque<(Index, Waiting<M>)>,
     pub(crate) links: HashMap<LinkId, Arc<dyn Connection>>,
     pub(crate) accepted: u64,
     pub(crate) now: Instant,
+    /// When the transport was last told the time.
+    pub(crate) ticked_at: Instant,
     /// When the watched status was last brought up to date.
     pub(crate) told_at: Instant,
     pub(crate) ended: Option<Result<(), NodeError>>,
@@ -66,7 +77,9 @@ impl<M: Snapshots> Driver<M> {
                 return ended;
             }
             self.tell_status(false);
-            arm(timer.as_mut(), self.clock, self.replica.deadline());
+            let tick = self.tick();
+            let deadline = self.replica.deadline().map_or(tick, |at| at.min(tick));
+            arm(timer.as_mut(), self.clock, deadline);
             tokio::select! {
                 biased;
                 _ = inbox.recv_many(&mut notes, NOTES_MAX) => {}
@@ -82,7 +95,22 @@ impl<M: Snapshots> Driver<M> {
     }
 
     fn step(&mut self, input: Input) {
+        if let Input::Applied { index } = &input {
+            let done = self.in_machine.partition_point(|(last, _)| last <= index);
+            self.in_machine.drain(..done);
+        }
         self.replica.step(self.now, input);
+    }
+
+    /// Tells the transport the time, now and then, for those that have no clock of their own. Returns
+    /// when to do so again.
+    fn tick(&mut self) -> Instant {
+        let every = crate::clock::nanos(TICK_EVERY);
+        if self.now.since(self.ticked_at) >= every {
+            self.ticked_at = self.now;
+            self.transport.tick(self.now);
+        }
+        self.ticked_at.after(every)
     }
 
     fn take(&mut self, note: Note<M>) {
@@ -159,6 +187,9 @@ impl<M: Snapshots> Driver<M> {
             Job::Restore { content, mark } => self.on_machine(Work::Restore { content, mark }),
             Job::Apply(apply) => {
                 let callers = self.callers_of(&apply.tokens);
+                if let Some(last) = apply.entries.last() {
+                    self.in_machine.push_back((last.index, Arc::clone(&callers)));
+                }
                 self.on_machine(Work::Apply { apply, callers });
             }
             Job::Query { token, query } => self.on_machine(Work::Query { token, query }),
@@ -182,7 +213,7 @@ impl<M: Snapshots> Driver<M> {
                 Some(Caller::Read(reply)) => {
                     let _gone = reply.send(Err(reason.into()));
                 }
-                None => {}
+                None => self.refuse_in_machine(token, reason),
             },
             Job::Event(event) => self.tell(event),
             Job::Stop(result) => {
@@ -196,6 +227,7 @@ impl<M: Snapshots> Driver<M> {
 
     fn send(&self, link: LinkId, envelope: skiff_replica::transport::Envelope) {
         let Some(connection) = self.links.get(&link) else { return };
+        // What is not sent is lost, as on any network: the core notices and sends it again.
         if connection.send(envelope) == Err(NotSent::Full) {
             metrics::counter!("skiff_send_queue_full_total").increment(1);
             tracing::debug!(%link, "the send queue is full, an envelope was dropped");
@@ -219,10 +251,7 @@ impl<M: Snapshots> Driver<M> {
     }
 
     /// The local callers that these tokens stand for, in the same order.
-    fn callers_of(
-        &mut self,
-        tokens: &[(skiff_replica::Index, Token)],
-    ) -> Vec<(Token, crate::inbox::CommandReply<M>)> {
+    fn callers_of(&mut self, tokens: &[(Index, Token)]) -> Waiting<M> {
         let local = tokens.iter().map(|(_, token)| *token).filter(|token| !is_remote(*token));
         let mut callers = Vec::new();
         for token in local {
@@ -230,7 +259,19 @@ impl<M: Snapshots> Driver<M> {
                 callers.push((token, reply));
             }
         }
-        callers
+        Arc::new(Mutex::new(callers))
+    }
+
+    /// The machine has not answered this caller in time.
+    fn refuse_in_machine(&self, token: Token, reason: Refused) {
+        for (_, callers) in &self.in_machine {
+            let mut callers = callers.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Ok(at) = callers.binary_search_by_key(&token, |(one, _)| *one) {
+                let (_, reply) = callers.remove(at);
+                let _gone = reply.send(Err(reason.into()));
+                return;
+            }
+        }
     }
 
     fn on_machine(&self, work: Work<M>) {
@@ -283,8 +324,8 @@ impl<M: Snapshots> Driver<M> {
 
 /// Sets the timer to the deadline, unless it goes off before anyway: too early is harmless, and
 /// moving it for every message is not free.
-fn arm(timer: Pin<&mut Sleep>, clock: Clock, deadline: Option<Instant>) {
-    let at = clock.runtime_instant(deadline.unwrap_or(Instant(u64::MAX)));
+fn arm(timer: Pin<&mut Sleep>, clock: Clock, deadline: Instant) {
+    let at = clock.runtime_instant(deadline);
     if timer.is_elapsed() || at < timer.deadline() {
         timer.reset(at);
     }

@@ -1,7 +1,7 @@
 //! A node that is put together and not started, and how it starts.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     fmt,
     sync::{Arc, RwLock},
 };
@@ -144,9 +144,11 @@ impl<M: Snapshots> Idle<M> {
             events: events.clone(),
             status,
             callers: Callers::new(),
+            in_machine: VecDeque::new(),
             links: HashMap::new(),
             accepted: 0,
             now: clock.now(),
+            ticked_at: clock.now(),
             told_at: clock.now(),
             ended: None,
         };

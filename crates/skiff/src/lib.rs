@@ -25,7 +25,7 @@ pub use options::{IdGenerator, Options, OptionsError};
 pub use skiff_replica::{
     At, Batch, CommandError, Consistency, Encoded, EntryPosition, Event, Index, InstanceId,
     KeepsNothing, Leader, LogTime, MachineError, Malformed, Mark, Opened, Outcome, Queries, Raw,
-    ReadError, Refusal, Snapshots, Standing, State, StateMachine, Term, Waiting,
+    ReadError, Refusal, SnapshotWriter, Snapshots, Standing, State, StateMachine, Term, Waiting,
 };
 pub use skiff_replica::{core, storage, transport};
 pub use skiff_tcp as tcp;

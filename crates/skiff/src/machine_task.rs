@@ -1,7 +1,7 @@
 //! The machine lane: a task of its own applies commands and answers their callers, so that a slow
 //! machine delays neither heartbeats nor elections.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
 use skiff_replica::{
@@ -15,9 +15,13 @@ use crate::inbox::{CommandReply, Mailbox};
 /// Answers an encoded question; there is none if the machine answers no questions from elsewhere.
 pub(crate) type QueryFn<M> = fn(&Applier<M>, &Bytes) -> Result<Bytes, Refused>;
 
+/// The local callers that a batch answers, in ascending order. The node's task keeps a hand on them,
+/// so that whoever has waited long enough is told so although the machine is not done.
+pub(crate) type Waiting<M> = Arc<Mutex<Vec<(Token, CommandReply<M>)>>>;
+
 /// One thing to do on the machine, in order.
 pub(crate) enum Work<M: Snapshots> {
-    Apply { apply: Apply, callers: Vec<(Token, CommandReply<M>)> },
+    Apply { apply: Apply, callers: Waiting<M> },
     Capture,
     Restore { content: Bytes, mark: Box<Mark> },
     Query { token: Token, query: Bytes },
@@ -35,7 +39,7 @@ impl<M: Snapshots> MachineTask<M> {
     pub(crate) async fn run(self, mut work: mpsc::UnboundedReceiver<Work<M>>) {
         while let Some(one) = work.recv().await {
             match one {
-                Work::Apply { apply, callers } => self.apply(&apply, callers),
+                Work::Apply { apply, callers } => self.apply(&apply, &callers),
                 Work::Capture => self.capture(),
                 Work::Restore { content, mark } => self.restore(&content, *mark),
                 Work::Query { token, query } => self.answer(token, &query),
@@ -43,11 +47,13 @@ impl<M: Snapshots> MachineTask<M> {
         }
     }
 
-    fn apply(&self, apply: &Apply, callers: Vec<(Token, CommandReply<M>)>) {
+    fn apply(&self, apply: &Apply, callers: &Waiting<M>) {
         let mut responses = Vec::with_capacity(apply.tokens.len());
         let result = self.write().apply(apply, &mut responses);
+        let callers = std::mem::take(&mut *callers.lock().unwrap_or_else(PoisonError::into_inner));
         let mut callers = callers.into_iter().peekable();
         for (token, response) in responses {
+            // Those that have given up are not among the callers any more.
             if is_remote(token) {
                 self.respond(token, encode(&response));
             } else if let Some((_, reply)) = callers.next_if(|(one, _)| *one == token) {

@@ -4,6 +4,9 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use thiserror::Error;
 
+/// A command must fit into one frame of the network, with all that goes around it.
+const COMMAND_BYTES_MAX: usize = 30 << 20;
+
 /// Makes names for nodes that were given none (the original's `uuid`).
 #[doc(alias = "uuid")]
 #[derive(Clone)]
@@ -132,6 +135,14 @@ pub enum OptionsError {
     /// A span or a size is zero.
     #[error("{0} must not be zero")]
     Zero(&'static str),
+    /// Larger commands do not fit into one frame of the network.
+    #[error("the largest command may not be above {limit} bytes, {wanted} are asked for")]
+    CommandTooLarge {
+        /// What was asked for.
+        wanted: usize,
+        /// The most there can be.
+        limit: usize,
+    },
     /// Two settings name the same thing.
     #[error("{0} and {1} cannot both be given")]
     Both(&'static str, &'static str),
@@ -159,6 +170,10 @@ impl Options {
         ];
         if let Some((what, _)) = zero.iter().find(|(_, zero)| *zero) {
             return Err(OptionsError::Zero(what));
+        }
+        let (wanted, limit) = (self.max_command_bytes, COMMAND_BYTES_MAX);
+        if wanted > limit {
+            return Err(OptionsError::CommandTooLarge { wanted, limit });
         }
         let (min, max) = (self.min_election_timeout, self.max_election_timeout);
         if max < min {

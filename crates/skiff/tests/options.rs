@@ -58,6 +58,8 @@ fn zero_is_refused() {
     let zero = Duration::ZERO;
     let error = Node::builder().command_timeout(zero).build().unwrap_err();
     assert_eq!(error, OptionsError::Zero("the command timeout"));
+    let error = Node::builder().max_command_bytes(1 << 30).build().unwrap_err();
+    assert!(matches!(error, OptionsError::CommandTooLarge { .. }), "{error}");
     let error = Node::builder().heartbeat_interval(zero).build().unwrap_err();
     assert_eq!(error, OptionsError::Zero("the heartbeat interval"));
 }

@@ -1,6 +1,8 @@
 //! Mistakes that other implementations made around the loop, the callers and the events, each told
 //! as a test.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod common;
 
 use std::{sync::Arc, time::Duration};
@@ -142,6 +144,54 @@ async fn dropped_caller_after_deadline_is_not_applied() {
     let error = node.command_within(1, Duration::ZERO).await.unwrap_err();
     assert!(matches!(error, CommandError::Timeout { outcome: Outcome::NotApplied, .. }), "{error}");
     assert_eq!(node.read(Consistency::Linearizable, |machine| machine.value).await.unwrap(), 0);
+}
+
+/// A machine that does not return while its gate is shut.
+struct Gated(Arc<std::sync::Mutex<()>>);
+
+impl StateMachine for Gated {
+    type Command = u64;
+    type Response = u64;
+
+    fn apply(&mut self, command: u64, _: At) -> u64 {
+        let _gate = self.0.lock().unwrap();
+        command
+    }
+}
+
+impl skiff::Snapshots for Gated {
+    fn snapshot(&self) -> Result<skiff::SnapshotWriter, skiff::MachineError> {
+        Ok(Box::new(|_| Ok(())))
+    }
+
+    fn restore(
+        &mut self,
+        _: &mut dyn std::io::Read,
+        _: skiff::Mark,
+    ) -> Result<(), skiff::MachineError> {
+        Ok(())
+    }
+}
+
+/// A call whose command was with a slow machine did not end by its deadline, and a slow machine held
+/// up heartbeats.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[allow(clippy::await_holding_lock, reason = "the machine waits for it, not this task")]
+async fn full_machine_keeps_deadlines_and_heartbeats() {
+    let gate = Arc::new(std::sync::Mutex::new(()));
+    let machine = Gated(Arc::clone(&gate));
+    let node = Node::builder().state_machine(machine).bootstrap().start().await.unwrap();
+    soon("ready", node.ready()).await.unwrap();
+    let term = node.status().await.term;
+    let shut = gate.lock().unwrap();
+    let calling = node.command_within(1_u64, Duration::from_millis(400));
+    let error = soon("an answer", calling).await.unwrap_err();
+    drop(shut);
+    let lost = Outcome::AppliedResponseLost;
+    assert!(matches!(error, CommandError::Timeout { outcome, .. } if outcome == lost), "{error}");
+    assert_eq!(soon("a response", node.command(2_u64)).await.unwrap(), 2);
+    let status = node.status().await;
+    assert_eq!((status.term, status.state.as_str()), (term, "leader"));
 }
 
 /// A machine that panics at the third command.

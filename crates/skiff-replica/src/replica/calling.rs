@@ -325,7 +325,8 @@ impl Replica {
     /// The caller is gone.
     pub(super) fn cancel(&mut self, token: Token) {
         let Some((stage, _)) = self.calls.close(token) else { return };
-        if let Stage::Appended(_) | Stage::Reading(_) = stage {
+        // What is in the log stays there, and its answer finds nobody: nothing to look for.
+        if let Stage::Reading(_) = stage {
             self.step_core(core::Input::Cancel { token });
         }
     }
@@ -334,7 +335,7 @@ impl Replica {
     pub(super) fn expire(&mut self, token: Token) {
         let Some(stage) = self.calls.stage(token) else { return };
         let (outcome, position) = self.effect(stage);
-        if let Stage::Appended(_) | Stage::Reading(_) = stage {
+        if let Stage::Reading(_) = stage {
             self.step_core(core::Input::Cancel { token });
         }
         self.refuse(token, Refused::Timeout { outcome, position });

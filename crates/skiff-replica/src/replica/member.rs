@@ -63,10 +63,8 @@ impl Replica {
             Output::Load { load, from, to, bytes_max } => {
                 Some(Job::Load { load, from, to, bytes_max })
             }
-            Output::Apply(apply) => {
-                for (index, token) in &apply.tokens {
-                    self.calls.commit(*index, *token);
-                }
+            Output::Apply(mut apply) => {
+                apply.tokens.retain(|(index, token)| self.calls.commit(*index, *token));
                 if let (Phase::Member(member), Some(last)) = (&mut self.phase, apply.entries.last())
                 {
                     member.clock.latest = member.clock.latest.max(last.time);
