@@ -1,7 +1,6 @@
 //! How many commands a second go through an applier on one core. Run with
 //! `cargo bench -p skiff-replica`.
 
-#![allow(clippy::print_stdout, reason = "it is what a benchmark is for")]
 
 use std::time::Instant;
 

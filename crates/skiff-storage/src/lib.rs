@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![warn(clippy::print_stdout)]
 
 pub mod conformance;
 mod error;
@@ -12,6 +13,7 @@ pub use error::StoreError;
 pub use identity::{Identity, InstanceId, Opening, Standing};
 pub use memory::MemoryPersistence;
 pub use recovered::Recovered;
+pub use skiff_core::{Entry, Write};
 pub use span::Span;
 pub use store::{
     Done, LogReader, LogStore, Persistence, SnapshotMeta, SnapshotStore, Store, Written,

@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![warn(clippy::print_stdout)]
 
 mod builder;
 mod callers;
@@ -31,3 +32,8 @@ pub use skiff_replica::{core, storage, transport};
 pub use skiff_tcp as tcp;
 pub use skiff_wal as disk;
 pub use status::{PeerStatus, Status};
+
+/// The front page's programs compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct FrontPage;
