@@ -1,7 +1,6 @@
 //! How many commands a second go through an applier on one core. Run with
 //! `cargo bench -p skiff-replica`.
 
-
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,6 @@
 //! How many commands a second go through three whole nodes on one core: forming, core, calls,
 //! envelopes and machines, without disk, network and tasks. Run with `cargo bench -p skiff-replica`.
 
-
 use std::{
     collections::{HashMap, VecDeque},
     time::Instant as Clock,

@@ -19,5 +19,5 @@ fn the_readme_shows_the_example() {
 
 #[test]
 fn the_readme_names_its_two_commands() {
-    assert!(README.contains("\n    cargo run --release -- demo\n    cargo test --workspace\n"));
+    assert!(README.contains("\ncargo run --release -- demo\ncargo test --workspace\n"));
 }
