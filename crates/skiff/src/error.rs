@@ -10,16 +10,16 @@ use crate::options::OptionsError;
 #[non_exhaustive]
 pub enum StartError {
     /// A setting cannot be.
-    #[error("{0}")]
+    #[error(transparent)]
     Options(#[from] OptionsError),
     /// The data cannot be opened.
-    #[error("{0}")]
+    #[error(transparent)]
     Store(#[from] StoreError),
     /// The network cannot be used.
-    #[error("{0}")]
+    #[error(transparent)]
     Transport(#[from] TransportError),
     /// What was found does not fit together.
-    #[error("{0}")]
+    #[error(transparent)]
     Replica(#[from] skiff_replica::StartError),
     /// There is no tokio runtime.
     #[error("a node must be started inside a tokio runtime with time enabled")]
@@ -31,7 +31,7 @@ pub enum StartError {
 #[non_exhaustive]
 pub enum NodeError {
     /// It must not go on.
-    #[error("{0}")]
+    #[error(transparent)]
     Fatal(#[from] ReplicaError),
     /// Its task was ended from outside, for example with its runtime.
     #[error("the node's task is gone: its runtime was shut down, or it panicked")]

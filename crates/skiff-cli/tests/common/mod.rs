@@ -1,0 +1,157 @@
+//! Real processes of the program, on free loopback ports, with their data in temporary folders.
+
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "shared by several tests")]
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::mpsc::{Receiver, channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+pub const SKIFF: &str = env!("CARGO_BIN_EXE_skiff");
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A port that is free now.
+pub fn free_address() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+/// Runs the program to its end.
+pub fn skiff(args: &[&str]) -> Output {
+    Command::new(SKIFF).args(args).stdin(Stdio::null()).output().unwrap()
+}
+
+/// All that a program said.
+pub fn said(output: &Output) -> String {
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    text(&output.stdout) + &text(&output.stderr)
+}
+
+/// A `skiff serve`, killed when it goes out of scope.
+pub struct Server {
+    child: Child,
+    lines: Receiver<String>,
+    heard: Vec<String>,
+}
+
+impl Server {
+    pub fn start(args: &[&str]) -> Self {
+        let mut child = Command::new(SKIFF)
+            .arg("serve")
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (tell, lines) = channel();
+        let err = tell.clone();
+        let (out, errors) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        thread::spawn(move || {
+            BufReader::new(out).lines().map_while(Result::ok).for_each(|l| drop(tell.send(l)));
+        });
+        thread::spawn(move || {
+            BufReader::new(errors).lines().map_while(Result::ok).for_each(|l| drop(err.send(l)));
+        });
+        Self { child, lines, heard: Vec::new() }
+    }
+
+    /// Waits until the program has said a line with this in it.
+    pub fn hear(&mut self, wanted: &str) -> String {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let found = self.heard.iter().find(|line| line.contains(wanted));
+            if let Some(line) = found {
+                return line.clone();
+            }
+            match self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(line) => self.heard.push(line),
+                Err(_) => panic!("`{wanted}` was not said, but:\n{}", self.heard.join("\n")),
+            }
+        }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _gone = self.child.kill();
+        let _gone = self.child.wait();
+    }
+}
+
+/// Three servers that form a cluster.
+pub struct Cluster {
+    pub folder: tempfile::TempDir,
+    pub addresses: Vec<String>,
+    pub servers: Vec<Option<Server>>,
+}
+
+impl Cluster {
+    pub fn new() -> Self {
+        let addresses: Vec<String> = (0..3).map(|_| free_address()).collect();
+        let folder = tempfile::tempdir().unwrap();
+        Self { folder, addresses, servers: vec![None, None, None] }
+    }
+
+    pub fn formed() -> Self {
+        let mut cluster = Self::new();
+        (0..3).for_each(|node| cluster.start(node));
+        for server in cluster.servers.iter_mut().flatten() {
+            server.hear("member of a cluster of 3");
+        }
+        cluster
+    }
+
+    pub fn dir(&self, node: usize) -> PathBuf {
+        self.folder.path().join(format!("n{node}"))
+    }
+
+    pub fn start(&mut self, node: usize) {
+        let (dir, id, nodes) = (self.dir(node), format!("n{node}"), self.nodes());
+        let args = ["--listen", &self.addresses[node], "--data-dir", path(&dir), "--peers", &nodes];
+        self.servers[node] = Some(Server::start(&[&args[..], &["--id", &id]].concat()));
+    }
+
+    pub fn kill(&mut self, node: usize) {
+        self.servers[node].take().unwrap().kill();
+    }
+
+    pub fn nodes(&self) -> String {
+        self.addresses.join(",")
+    }
+
+    /// Runs a client command against all nodes.
+    pub fn run(&self, args: &[&str]) -> Output {
+        skiff(&[args, &["--nodes", &self.nodes(), "--timeout", "15s"]].concat())
+    }
+}
+
+pub fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// The segments of a log, oldest first.
+pub fn segments(dir: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("log-"))
+        .collect();
+    found.sort();
+    found
+}

@@ -1,0 +1,54 @@
+//! The demonstration, the measurement, and the help.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod common;
+
+use common::{said, skiff};
+
+#[test]
+fn the_demonstration_loses_nothing() {
+    let output = skiff(&["demo", "--commands", "300", "--kill", "1", "--seed", "7"]);
+    let text = said(&output);
+    assert!(output.status.success() && text.contains("lost 0"), "{text}");
+    assert!(text.contains("is killed"), "{text}");
+}
+
+#[test]
+fn the_measurement_prints_one_object_a_line() {
+    let args = ["bench", "--memory", "--clients", "1,8", "--seconds", "200ms", "--json"];
+    let output = skiff(&args);
+    assert!(output.status.success(), "{}", said(&output));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2);
+    for line in lines {
+        let mut keys: Vec<&str> = line.as_object().unwrap().keys().map(String::as_str).collect();
+        keys.sort_unstable();
+        let wanted = [
+            "clients",
+            "floor_us",
+            "mode",
+            "nodes",
+            "ops_per_second",
+            "p50_us",
+            "p999_us",
+            "p99_us",
+            "ratio_to_floor",
+            "switches_per_command",
+        ];
+        assert_eq!(keys, wanted);
+        assert!(line["ops_per_second"].as_f64().unwrap() > 0.0);
+    }
+}
+
+#[test]
+fn every_command_teaches_by_an_example() {
+    for command in ["serve", "put", "get", "delete", "list", "status", "demo", "bench", "log"] {
+        let output = skiff(&[command, "--help"]);
+        let text = said(&output);
+        assert!(output.status.success(), "{text}");
+        assert!(text.contains("Example") && text.contains(&format!("skiff {command}")), "{text}");
+    }
+}
