@@ -8,6 +8,10 @@ use crate::{
     types::{Index, NodeId, Position, Round, Term},
 };
 
+/// No honest node is so many elections ahead: whoever claims to be would use up all terms there are,
+/// and leave none to campaign in.
+const TERM_LEAP_MAX: u64 = 1 << 32;
+
 /// What a message's term means for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -22,6 +26,9 @@ impl Raft {
     /// and a vote that is refused because a leader is heard does not raise the term.
     pub(crate) fn judge_term(&mut self, from: NodeId, term: Term, message: &Message) -> Verdict {
         let mine = self.local.hard.term;
+        if term.0.saturating_sub(mine.0) > TERM_LEAP_MAX {
+            return Verdict::Settled;
+        }
         match message {
             Message::PreVote { campaign, last } => {
                 self.answer_pre_vote(from, *campaign, *last);
