@@ -46,7 +46,7 @@ scripts! {
     election_stale_leader_steps_down
     election_vote_survives_a_crash
     election_votes_of_an_old_term_are_nothing
-    election_last_term_of_all
+    election_absurd_term_is_ignored
     prevote_broken_connection_asks_soon
     prevote_disturbs_nobody
     prevote_granting_postpones_the_own
