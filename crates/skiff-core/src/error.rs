@@ -14,10 +14,10 @@ pub enum Reject {
         /// Who does, if known.
         leader: Option<NodeId>,
     },
-    /// Too many bytes are waiting to be committed. Not appended; try again later.
-    #[error("too much is waiting to be committed ({bytes} bytes)")]
+    /// Too many bytes are waiting to be committed, or for the state machine. Not appended; try again later.
+    #[error("too much is waiting to be committed or applied ({bytes} bytes)")]
     Busy {
-        /// Bytes appended and not yet committed.
+        /// Bytes appended and not yet committed, or not yet taken by the state machine.
         bytes: usize,
     },
     /// The command is larger than allowed. Not appended.

@@ -23,8 +23,9 @@ pub(crate) struct Machine {
     /// What it was handed and has not finished: last index and bytes of each batch.
     batches: VecDeque<(Index, usize)>,
     batch_bytes: usize,
-    /// Requests accepted here, by the index of their entry, ascending.
-    proposals: VecDeque<(Index, Token)>,
+    /// Requests accepted here, by the index of their entry, ascending, with its size.
+    proposals: VecDeque<(Index, Token, usize)>,
+    proposal_bytes: usize,
     /// Confirmed reads and the index they wait for, ascending.
     reads: VecDeque<(Index, Token)>,
 }
@@ -46,6 +47,7 @@ impl Machine {
             batches: VecDeque::new(),
             batch_bytes: 0,
             proposals: VecDeque::new(),
+            proposal_bytes: 0,
             reads: VecDeque::new(),
         }
     }
@@ -59,8 +61,14 @@ impl Machine {
     }
 
     /// A request was appended at `index`.
-    pub(crate) fn expect(&mut self, index: Index, token: Token) {
-        self.proposals.push_back((index, token));
+    pub(crate) fn expect(&mut self, index: Index, token: Token, size: usize) {
+        self.proposals.push_back((index, token, size));
+        self.proposal_bytes += size;
+    }
+
+    /// Bytes of the requests accepted here that the state machine was not handed yet.
+    pub(crate) const fn proposal_bytes(&self) -> usize {
+        self.proposal_bytes
     }
 
     /// A read was confirmed: it may be served once `index` is applied.
@@ -71,14 +79,21 @@ impl Machine {
 
     /// The caller is gone.
     pub(crate) fn cancel(&mut self, token: Token) {
-        self.proposals.retain(|(_, one)| *one != token);
+        let bytes = &mut self.proposal_bytes;
+        self.proposals.retain(|(_, one, size)| {
+            let stays = *one != token;
+            *bytes -= if stays { 0 } else { *size };
+            stays
+        });
         self.reads.retain(|(_, one)| *one != token);
     }
 
     /// The requests whose entries lie behind `index`: whether they take effect is unknown.
-    pub(crate) fn take_proposals_after(&mut self, index: Index) -> VecDeque<(Index, Token)> {
-        let keep = self.proposals.partition_point(|(one, _)| *one <= index);
-        self.proposals.split_off(keep)
+    pub(crate) fn take_proposals_after(&mut self, index: Index) -> Vec<(Index, Token)> {
+        let keep = self.proposals.partition_point(|(one, ..)| *one <= index);
+        let taken = self.proposals.split_off(keep);
+        self.proposal_bytes -= taken.iter().map(|(.., size)| size).sum::<usize>();
+        taken.into_iter().map(|(index, token, _)| (index, token)).collect()
     }
 
     pub(crate) fn take_reads(&mut self) -> VecDeque<(Index, Token)> {
@@ -124,8 +139,16 @@ impl Machine {
         entries.truncate(unknown.unwrap_or(entries.len()));
         let last = entries.last().map_or(self.handed, |entry| entry.index);
         let bytes = entries.iter().map(Entry::size).sum();
-        let answered = self.proposals.partition_point(|(index, _)| *index <= last);
-        let tokens = self.proposals.drain(..answered).collect();
+        let answered = self.proposals.partition_point(|(index, ..)| *index <= last);
+        let bytes_left = &mut self.proposal_bytes;
+        let tokens = self
+            .proposals
+            .drain(..answered)
+            .map(|(index, token, size)| {
+                *bytes_left -= size;
+                (index, token)
+            })
+            .collect();
         self.handed = last;
         self.batches.push_back((last, bytes));
         self.batch_bytes += bytes;

@@ -149,6 +149,30 @@ fn uncommitted_tail_bounded() {
     assert!(cluster.raft(A).last().index < Index(100));
 }
 
+/// A node with a slow machine accepted commands faster than it applied them, without limit.
+#[test]
+fn apply_lag_bounded() {
+    let mut cluster = Cluster::new(&[1, 2, 3], |config: &mut Config| {
+        config.uncommitted_bytes = 1_000;
+        config.apply_bytes = 200;
+    });
+    cluster.make_leader(A);
+    cluster.settle();
+    cluster.member(A).slow_machine = true;
+    for token in 0..1_000 {
+        cluster.propose(A, token, "x");
+        cluster.settle();
+    }
+    assert!(matches!(cluster.answer(A, 999), Some(Err(Reject::Busy { .. }))));
+    assert!(cluster.raft(A).last().index < Index(100));
+    cluster.member(A).slow_machine = false;
+    cluster.finish_apply(A);
+    assert!(cluster.run_until(1_000, |c| c.raft(A).status().applied == c.raft(A).last().index));
+    cluster.propose(A, 1_000, "y");
+    cluster.settle();
+    assert!(matches!(cluster.answer(A, 1_000), Some(Ok(_))));
+}
+
 /// Where every disk needed longer for a write than an election timeout, candidates raised terms for
 /// ever.
 #[test]

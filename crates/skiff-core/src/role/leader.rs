@@ -96,12 +96,13 @@ impl Leader {
         if size > limit {
             return local.reject(token, Reject::TooLarge { size, limit });
         }
-        let bytes = local.log.uncommitted_bytes();
+        // What a slow machine has not taken counts like what is not committed.
+        let bytes = local.log.uncommitted_bytes().max(local.machine.proposal_bytes());
         if bytes > 0 && bytes + size + Entry::OVERHEAD > local.config.uncommitted_bytes {
             return local.reject(token, Reject::Busy { bytes });
         }
         let position = local.append_own(Payload::Command(command), time);
-        local.machine.expect(position.index, token);
+        local.machine.expect(position.index, token, size + Entry::OVERHEAD);
     }
 
     /// A caller, here or at a follower, wants to read.
