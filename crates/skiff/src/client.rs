@@ -18,7 +18,7 @@ use skiff_replica::{
 use skiff_tcp::TcpTransport;
 use tokio::{sync::watch, time::Instant};
 
-use self::link::{Asked, Link};
+use self::link::{Asked, Link, refusal};
 use crate::{error::StartError, status::Status};
 
 /// How long to wait before asking again when nobody leads or all are busy.
@@ -142,7 +142,8 @@ impl<M: StateMachine> Client<M> {
     /// # Errors
     ///
     /// As [`Node::command`](crate::Node::command); if the connection broke, or the time was up,
-    /// after it was sent, the outcome is unknown.
+    /// after it was sent, the outcome is unknown. At once if every address is none, or that of a
+    /// node of another cluster.
     pub async fn command(
         &self,
         command: impl Into<M::Command>,
@@ -156,10 +157,7 @@ impl<M: StateMachine> Client<M> {
         let bytes = command.into().encode().map_err(undecodable(Outcome::NotApplied))?;
         let deadline = Instant::now() + self.timeout;
         loop {
-            let Some((address, link)) = self.cluster.pick(deadline).await else {
-                let outcome = Outcome::NotApplied;
-                return Err(CommandError::Timeout { outcome, position: None });
-            };
+            let (address, link) = self.cluster.pick(deadline).await?;
             match link.ask(Ask::Command(bytes.clone()), deadline).await {
                 Asked::Answered(Ok(response)) => {
                     return M::Response::decode(&response)
@@ -231,10 +229,10 @@ impl<M: StateMachine> Client<M> {
                 Some(address) => {
                     (address.to_owned(), self.cluster.ask_at(address, ask, deadline).await)
                 }
-                None => match self.cluster.pick(deadline).await {
-                    Some((address, link)) => (address, link.ask(ask, deadline).await),
-                    None => return Err(ReadError::Timeout),
-                },
+                None => {
+                    let (address, link) = self.cluster.pick(deadline).await?;
+                    (address, link.ask(ask, deadline).await)
+                }
             };
             let refused = match asked {
                 Asked::Answered(Ok(answer)) => {
@@ -297,42 +295,58 @@ impl Cluster {
     }
 
     /// Whom to ask now: the one to be asked first if it is connected, or else the next that is.
-    /// Waits until one is; `None` if none is by then.
-    async fn pick(&self, deadline: Instant) -> Option<(String, Arc<Link>)> {
+    /// Waits until one is, unless it is certain that none will ever be.
+    async fn pick(&self, deadline: Instant) -> Result<(String, Arc<Link>), Refused> {
         let mut up = self.up.subscribe();
         loop {
             let first = self.first();
             let at = self.addresses.iter().position(|one| *one == first).unwrap_or(0);
             let (before, after) = self.addresses.split_at(at);
+            let (mut refused, mut hope) = (None, false);
             for address in [&first].into_iter().chain(after).chain(before) {
-                if let Ok(link) = self.link(address)
-                    && link.is_up()
-                {
-                    return Some((address.clone(), link));
+                match self.link(address) {
+                    Ok(link) if link.is_up() => return Ok((address.clone(), link)),
+                    Ok(_) => hope = true,
+                    Err(reason) => refused = Some(reason),
                 }
             }
-            tokio::time::timeout_at(deadline, up.changed()).await.ok()?.ok()?;
+            if let (Some(refused), false) = (refused, hope) {
+                return Err(refused);
+            }
+            if tokio::time::timeout_at(deadline, up.changed()).await.is_err() {
+                let outcome = Outcome::NotApplied;
+                return Err(Refused::Timeout { outcome, position: None });
+            }
         }
     }
 
     /// Asks the node at this address, once.
     async fn ask_at(&self, address: &str, ask: Ask, deadline: Instant) -> Asked {
-        let Ok(link) = self.link(address) else { return Asked::NotSent };
-        if !link.wait_up(deadline).await {
-            return Asked::NotSent;
+        let link = match self.link(address) {
+            Ok(link) => link,
+            Err(refused) => return Asked::Answered(Err(refused)),
+        };
+        if link.wait_up(deadline).await {
+            return link.ask(ask, deadline).await;
         }
-        link.ask(ask, deadline).await
+        link.refused().map_or(Asked::NotSent, |refused| Asked::Answered(Err(refused)))
     }
 
-    /// The link to this address, opened if it is the first time.
-    fn link(&self, address: &str) -> Result<Arc<Link>, TransportError> {
+    /// The link to this address, opened if it is the first time; an error if nobody there can ever
+    /// be asked.
+    fn link(&self, address: &str) -> Result<Arc<Link>, Refused> {
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(link) = links.get(address) {
-            return Ok(Arc::clone(link));
-        }
-        let link = Link::open(&*self.transport, address, &self.name, self.up.clone())?;
-        links.insert(address.to_owned(), Arc::clone(&link));
-        Ok(link)
+        let link = match links.get(address) {
+            Some(link) => Arc::clone(link),
+            None => {
+                let told = self.up.clone();
+                let link = Link::open(&*self.transport, address, &self.name, told)
+                    .map_err(|error| refusal("EADDRESS", error.to_string()))?;
+                links.insert(address.to_owned(), Arc::clone(&link));
+                link
+            }
+        };
+        link.refused().map_or(Ok(link), Err)
     }
 }
 

@@ -6,10 +6,11 @@ use std::{
 };
 
 use skiff_replica::{
+    Refused,
     core::NodeId,
     transport::{
-        Ask, Body, Connection, Envelope, Hello, Inbox, Request, Signal, Standing, Transport,
-        TransportError,
+        Ask, Body, Connection, Envelope, Hello, Inbox, Refusal, Request, Signal, Standing,
+        Transport, TransportError,
     },
 };
 use tokio::{
@@ -36,12 +37,21 @@ pub(super) struct Link {
 }
 
 struct State {
+    address: String,
     cluster: String,
-    /// Whether the node has said who it is.
-    up: watch::Sender<bool>,
-    /// Told when it has.
+    node: watch::Sender<Node>,
+    /// Told when the node has said who it is.
     told: watch::Sender<()>,
     waiting: Mutex<Waiting>,
+}
+
+/// What is known of the node at the other end.
+enum Node {
+    /// It is not connected, or has not said who it is.
+    Silent,
+    Up,
+    /// It belongs to the cluster of this name, which is not the client's.
+    Foreign(String),
 }
 
 #[derive(Default)]
@@ -60,8 +70,9 @@ impl Link {
     ) -> Result<Arc<Self>, TransportError> {
         let connection = transport.connect(address)?;
         let state = Arc::new(State {
+            address: address.to_owned(),
             cluster: cluster.to_owned(),
-            up: watch::channel(false).0,
+            node: watch::channel(Node::Silent).0,
             told,
             waiting: Mutex::default(),
         });
@@ -75,15 +86,31 @@ impl Link {
         Ok(Arc::new(Self { connection, state }))
     }
 
-    /// Waits until the node has said who it is. `false` if it has not by then.
+    /// Waits until the node has said who it is. `false` if it has not by then, or is of another
+    /// cluster.
     pub(super) async fn wait_up(&self, until: Instant) -> bool {
-        let mut up = self.state.up.subscribe();
-        tokio::time::timeout_at(until, up.wait_for(|up| *up)).await.is_ok_and(|up| up.is_ok())
+        let mut node = self.state.node.subscribe();
+        let told = node.wait_for(|node| !matches!(node, Node::Silent));
+        tokio::time::timeout_at(until, told).await.is_ok() && self.is_up()
     }
 
     /// Whether the node has said who it is, and the connection still holds.
     pub(super) fn is_up(&self) -> bool {
-        *self.state.up.borrow()
+        matches!(*self.state.node.borrow(), Node::Up)
+    }
+
+    /// Why this node will never answer, if that is so.
+    pub(super) fn refused(&self) -> Option<Refused> {
+        let (address, ours) = (&self.state.address, &self.state.cluster);
+        match &*self.state.node.borrow() {
+            Node::Foreign(theirs) => Some(refusal(
+                "EOTHERCLUSTER",
+                format!(
+                    "the node at {address} belongs to cluster `{theirs}`, this client to `{ours}`"
+                ),
+            )),
+            Node::Silent | Node::Up => None,
+        }
     }
 
     pub(super) async fn ask(&self, ask: Ask, deadline: Instant) -> Asked {
@@ -135,8 +162,11 @@ impl State {
                 // If it cannot be sent the connection is down again, and says so.
                 let _down = connection.send(envelope(Body::Hello(Box::new(hello))));
             }
-            Signal::Received(Envelope { body: Body::Hello(_), .. }) => {
-                self.up.send_replace(true);
+            Signal::Received(Envelope { body: Body::Hello(hello), .. }) => {
+                self.node.send_replace(match hello.cluster == self.cluster {
+                    true => Node::Up,
+                    false => Node::Foreign(hello.cluster),
+                });
                 self.told.send_replace(());
             }
             Signal::Received(Envelope { body: Body::Answer(answer), .. }) => {
@@ -147,12 +177,24 @@ impl State {
             }
             Signal::Received(_) => {}
             Signal::Down(_) => {
-                self.up.send_replace(false);
+                // One of another cluster hangs up: it is still known who it is.
+                self.node.send_if_modified(|node| {
+                    let was_up = matches!(node, Node::Up);
+                    if was_up {
+                        *node = Node::Silent;
+                    }
+                    was_up
+                });
                 // Whoever waits notices that its answer will not come.
                 self.waiting().requests.clear();
             }
         }
     }
+}
+
+/// Nothing was sent, and nothing will be.
+pub(super) fn refusal(code: &str, message: String) -> Refused {
+    Refused::Other(Box::new(Refusal { code: code.to_owned(), message, ..Refusal::default() }))
 }
 
 /// What a client says: it has no incarnation, and need not know that of the other side.
