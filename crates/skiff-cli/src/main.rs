@@ -16,7 +16,7 @@ mod signals;
 mod spans;
 mod status;
 
-use std::process::ExitCode;
+use std::{io::IsTerminal, process::ExitCode};
 
 use clap::Parser;
 use tokio::runtime::{Builder, Runtime};
@@ -65,6 +65,10 @@ fn start_log(filter: &str) -> Result<(), Failure> {
              filter such as `skiff_tcp=debug`"
         ))
     })?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
     Ok(())
 }

@@ -51,6 +51,15 @@ fn a_file_in_place_of_the_directory_is_refused() {
 }
 
 #[test]
+fn a_directory_that_cannot_be_written_to_is_refused_by_name() {
+    let dir = "/proc/skiff";
+    let listen = free_address();
+    let output = skiff(&["serve", "--listen", &listen, "--data-dir", dir, "--bootstrap"]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    says(&said(&output), &[dir]);
+}
+
+#[test]
 fn a_port_in_use_is_refused_by_name() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
@@ -152,6 +161,9 @@ fn settings_that_cannot_be_are_refused_with_their_values() {
     let more =
         ["--bootstrap", "--min-election-timeout-ms", "200", "--max-election-timeout-ms", "150"];
     says(&refused(&folder, &listen, &more), &["200ms", "150ms"]);
+    let more = ["--bootstrap", "--heartbeat-ms", "150"];
+    says(&refused(&folder, &listen, &more), &["min election timeout (150ms)", "heartbeat"]);
+    says(&refused(&folder, &listen, &["--bootstrap", "--id", ""]), &["the id must not be empty"]);
     let more = ["--peers", "127.0.0.1:1,127.0.0.1:1"];
     says(&refused(&folder, &listen, &more), &["127.0.0.1:1", "twice"]);
 }

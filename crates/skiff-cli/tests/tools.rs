@@ -15,6 +15,24 @@ fn the_demonstration_loses_nothing() {
 }
 
 #[test]
+fn the_demonstration_is_one_object_for_programs() {
+    let output = skiff(&["demo", "--commands", "100", "--kill", "1", "--clients", "4", "--json"]);
+    assert!(output.status.success(), "{}", said(&output));
+    let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(result["acknowledged"], 100);
+    assert_eq!(result["lost"], 0);
+    assert_eq!(result["nodes_agree"], true);
+    assert_eq!(result["failovers_ms"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_demonstration_with_too_little_to_do_is_wrong_usage() {
+    let output = skiff(&["demo", "--commands", "10", "--kill", "3"]);
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("--commands 32"), "{}", said(&output));
+}
+
+#[test]
 fn the_measurement_prints_one_object_a_line() {
     let args = ["bench", "--memory", "--clients", "1,8", "--seconds", "200ms", "--json"];
     let output = skiff(&args);

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::process::Command;
+
 const EXAMPLE: &str = include_str!("../examples/three_nodes.rs");
 const README: &str = include_str!("../../../README.md");
 
@@ -20,4 +22,38 @@ fn the_readme_shows_the_example() {
 #[test]
 fn the_readme_names_its_two_commands() {
     assert!(README.contains("\ncargo run --release -- demo\ncargo test --workspace\n"));
+}
+
+/// Runs an example to its end; what it printed.
+fn run(name: &str) -> String {
+    // Beside the folder of this test, where `cargo test` has put it; a lone `--test` has not.
+    let tests = std::env::current_exe().unwrap();
+    let profile = tests.parent().unwrap().parent().unwrap();
+    let program = profile.join("examples").join(name);
+    if !program.exists() {
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--offline", "--locked", "--package", "skiff", "--example", name]);
+        if profile.ends_with("release") {
+            build.arg("--release");
+        }
+        assert!(build.status().unwrap().success());
+    }
+    let output = Command::new(program).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    text
+}
+
+#[test]
+fn the_counter_counts() {
+    let text = run("counter");
+    assert!(text.contains("ann added one: 1") && text.contains("cleo added one: 3"), "{text}");
+    assert_eq!(text.matches("holds 3").count(), 3, "{text}");
+}
+
+#[test]
+fn a_cluster_on_providers_of_ones_own_agrees() {
+    let text = run("custom_providers");
+    assert!(text.contains("the cluster agreed"), "{text}");
+    assert!(text.contains("a keeps term") && text.contains("b keeps term"), "{text}");
 }

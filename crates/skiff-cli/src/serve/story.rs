@@ -23,7 +23,8 @@ impl Story {
     }
 
     fn tell_membership(&mut self, status: &Status, news: &mut Vec<String>) {
-        let member = status.standing == "member";
+        // A member that has just started counts no voters yet.
+        let member = status.standing == "member" && status.voters > 0;
         if member && !self.member {
             let instance = status.instance.as_deref().unwrap_or_default();
             let short = instance.get(..8).unwrap_or(instance);
