@@ -3,6 +3,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "shared by several tests, each of which uses a part")]
 
+pub mod judge;
 pub mod member;
 pub mod store;
 pub mod trace;
@@ -16,7 +17,11 @@ use skiff_core::{
 };
 
 use self::{
+    judge::Judge,
     member::{Member, Wanted},
+};
+pub use self::{
+    store::Store,
     trace::{Happened, Trace},
 };
 
@@ -49,6 +54,8 @@ pub struct Cluster {
     pub may_stop: bool,
     /// What happened, if wanted.
     pub trace: Option<Vec<Trace>>,
+    /// Who watches over it, if anybody.
+    pub judge: Option<Judge>,
 }
 
 impl Cluster {
@@ -76,6 +83,7 @@ impl Cluster {
             cut: BTreeSet::new(),
             may_stop: false,
             trace: None,
+            judge: None,
         }
     }
 
@@ -125,6 +133,7 @@ impl Cluster {
 
     pub fn step(&mut self, id: NodeId, input: Input) {
         self.log(id, || Happened::Given(input.clone()));
+        self.ask_judge(|judge, cluster| judge.asked(cluster, &input));
         let now = self.now;
         if let Some(raft) = &mut self.member(id).raft {
             raft.step(now, input);
@@ -147,7 +156,10 @@ impl Cluster {
             let Some(raft) = &mut self.member(id).raft else { return };
             let output = raft.poll();
             self.log(id, || Happened::Polled(output.clone()));
-            let Some(output) = output else { return };
+            let Some(output) = output else {
+                return self.ask_judge(|judge, cluster| judge.settled(cluster, id));
+            };
+            self.ask_judge(|judge, cluster| judge.put_out(cluster, id, &output));
             if let Some(input) = self.perform(id, output) {
                 self.follow(id, input);
             }
@@ -368,6 +380,13 @@ impl Cluster {
     /// The commands a node applied, in order.
     pub fn commands(&self, id: NodeId) -> Vec<Bytes> {
         self.members[&id].commands()
+    }
+
+    fn ask_judge(&mut self, ask: impl FnOnce(&mut Judge, &Self)) {
+        if let Some(mut judge) = self.judge.take() {
+            ask(&mut judge, self);
+            self.judge = Some(judge);
+        }
     }
 
     fn log(&mut self, node: NodeId, what: impl FnOnce() -> Happened) {
