@@ -7,37 +7,14 @@
 
 mod common;
 
-use common::{Cluster, MS};
-use skiff_core::{
-    Append, AppendOutcome, Entry, Event, Fault, HardState, Index, Input, LogTime, Membership,
-    Message, NodeId, Options, Payload, Position, Reject, Round, StateName, Term, Token,
+use common::{
+    Cluster, MS,
+    craft::{A, B, C, D, E, change, entry, joint, log, with_learners},
 };
-
-const A: NodeId = NodeId(1);
-const B: NodeId = NodeId(2);
-const C: NodeId = NodeId(3);
-const D: NodeId = NodeId(4);
-
-fn log(terms: &[u64]) -> Vec<Entry> {
-    let entry = |(index, term): (u64, &u64)| Entry {
-        term: Term(*term),
-        index: Index(index),
-        time: LogTime::ZERO,
-        payload: Payload::Noop,
-    };
-    (1..).zip(terms).map(entry).collect()
-}
-
-fn with_learners(voters: &[NodeId], learners: &[NodeId]) -> Membership {
-    let mut membership = Membership::of(voters.iter().copied());
-    membership.learners = learners.iter().copied().collect();
-    membership.nodes.extend(learners.iter().map(|id| (*id, Default::default())));
-    membership
-}
-
-fn hear(cluster: &mut Cluster, from: NodeId, to: NodeId, term: u64, message: Message) {
-    cluster.step(to, Input::Message { from, term: Term(term), message });
-}
+use skiff_core::{
+    Append, AppendOutcome, Event, Fault, Index, Input, Membership, Message, NodeId, Options,
+    Position, Reject, Round, StateName, Term, Token,
+};
 
 fn empty_append(seq: u64, round: u64, prev: Position) -> Message {
     let commit = Index::ZERO;
@@ -60,10 +37,8 @@ fn no_pre_vote() -> Options {
 fn rule_1_replies_carry_the_term() {
     for (short_term, long_term) in [(5, 1), (9, 8)] {
         let mut cluster = Cluster::founded(Membership::of([A, B, C]), |_| {});
-        cluster.member(A).store.entries = log(&[1]);
-        cluster.member(A).store.hard = HardState { term: Term(short_term), vote: Some(A) };
-        cluster.member(B).store.entries = log(&[1, 1, 1]);
-        cluster.member(B).store.hard = HardState { term: Term(long_term), vote: None };
+        cluster.put(A, short_term, Some(A), log(&[1]));
+        cluster.put(B, long_term, None, log(&[1, 1, 1]));
         cluster.start(A);
         cluster.start(B);
         assert!(cluster.run_until(2_000, |c| c.leader() == Some(B)));
@@ -78,8 +53,8 @@ fn rule_1_a_refusal_does_not_raise_the_voters_term() {
     let mut cluster = Cluster::new(&[1, 2, 3], |_| {});
     cluster.make_leader(A);
     let last = Position::new(9, 9);
-    hear(&mut cluster, C, B, 8, Message::Vote { last, transfer: false });
-    hear(&mut cluster, C, B, 8, Message::PreVote { campaign: Term(9), last });
+    cluster.hear(C, B, 8, Message::Vote { last, transfer: false });
+    cluster.hear(C, B, 8, Message::PreVote { campaign: Term(9), last });
     assert_eq!(cluster.raft(B).term(), Term(1));
     assert_eq!(cluster.raft(B).leader(), Some(A));
     cluster.flights.clear();
@@ -122,11 +97,8 @@ fn rule_2_check_quorum_steps_down_and_answers() {
 /// While joint, each half must be heard.
 #[test]
 fn rule_2_check_quorum_needs_both_halves() {
-    for lost in [[B, C], [D, NodeId(5)]] {
-        let mut membership = Membership::of([A, B, C]);
-        membership.outgoing = [A, D, NodeId(5)].into();
-        membership.nodes.extend([D, NodeId(5)].map(|id| (id, Default::default())));
-        let mut cluster = Cluster::founded(membership, |_| {});
+    for lost in [[B, C], [D, E]] {
+        let mut cluster = Cluster::founded(joint(&[A, D, E], &[A, B, C]), |_| {});
         cluster.start_all();
         cluster.make_leader(A);
         cluster.run(1_000);
@@ -139,7 +111,7 @@ fn rule_2_check_quorum_needs_both_halves() {
 /// Learners do not count as a quorum that is heard.
 #[test]
 fn rule_2_check_quorum_does_not_count_learners() {
-    let learners = [D, NodeId(5), NodeId(6)];
+    let learners = [D, E, NodeId(6)];
     let mut cluster = Cluster::founded(with_learners(&[A, B, C], &learners), |_| {});
     cluster.start_all();
     cluster.make_leader(A);
@@ -153,12 +125,12 @@ fn rule_2_check_quorum_does_not_count_learners() {
 fn rule_3_a_transfers_votes_bypass_the_refusals() {
     let mut cluster = Cluster::new(&[1, 2, 3], |_| {});
     cluster.make_leader(A);
-    hear(&mut cluster, A, B, 1, Message::TimeoutNow);
+    cluster.hear(A, B, 1, Message::TimeoutNow);
     assert!(
         cluster.flights.iter().all(|f| matches!(f.message, Message::Vote { transfer: true, .. }))
     );
     // The old leader's sign of life comes in between and must not stop it.
-    hear(&mut cluster, A, B, 1, empty_append(90, 90, Position::new(1, 1)));
+    cluster.hear(A, B, 1, empty_append(90, 90, Position::new(1, 1)));
     assert_eq!(cluster.state(B), StateName::Candidate);
     cluster.settle();
     assert!(cluster.raft(B).is_leader());
@@ -169,16 +141,8 @@ fn rule_3_a_transfers_votes_bypass_the_refusals() {
 #[test]
 fn rule_4_votes_are_answered_by_anybody() {
     let mut cluster = Cluster::founded(with_learners(&[A, B, C], &[D]), |_| {});
-    let newer = Entry {
-        payload: Payload::Membership(Box::new(Membership::of([A, B, D]))),
-        ..log(&[1, 1]).remove(1)
-    };
-    for id in [B, D] {
-        let store = &mut cluster.member(id).store;
-        store.hard.term = Term(1);
-        store.entries = log(&[1]);
-    }
-    cluster.member(D).store.entries.push(newer);
+    cluster.put(B, 1, None, log(&[1]));
+    cluster.put(D, 1, None, vec![entry(1, 1), change(2, 1, Membership::of([A, B, D]))]);
     cluster.start(B);
     cluster.start(D);
     assert!(cluster.run_until(3_000, |c| c.leader() == Some(D)));
@@ -191,10 +155,7 @@ fn rule_4_votes_are_answered_by_anybody() {
 #[test]
 fn rule_4_an_outsider_campaigns_while_uncommitted() {
     let mut cluster = Cluster::founded(Membership::of([A, B, C]), |_| {});
-    let without = Payload::Membership(Box::new(Membership::of([B, C])));
-    let store = &mut cluster.member(A).store;
-    store.hard.term = Term(1);
-    store.entries = vec![Entry { payload: without, ..log(&[1]).remove(0) }];
+    cluster.put(A, 1, None, vec![change(1, 1, Membership::of([B, C]))]);
     cluster.start(A);
     cluster.start(B);
     cluster.run(2_000);
@@ -210,11 +171,8 @@ fn rule_4_an_outsider_campaigns_while_uncommitted() {
 #[test]
 fn rule_4_learners_answer_votes() {
     let mut cluster = Cluster::founded(with_learners(&[A, B, C], &[D]), |_| {});
-    let promoted = Payload::Membership(Box::new(Membership::of([A, B, C, D])));
     for id in [A, B] {
-        let store = &mut cluster.member(id).store;
-        store.hard.term = Term(1);
-        store.entries = vec![Entry { payload: promoted.clone(), ..log(&[1]).remove(0) }];
+        cluster.put(id, 1, None, vec![change(1, 1, Membership::of([A, B, C, D]))]);
     }
     [A, B, D].into_iter().for_each(|id| cluster.start(id));
     assert!(cluster.run_until(3_000, |c| c.leader().is_some()));
@@ -238,12 +196,12 @@ fn rule_8_granting_a_pre_vote_postpones_the_own_candidacy() {
     let at = cluster.raft(B).deadline().unwrap();
     cluster.now = at;
     let last = Position::ZERO;
-    hear(&mut cluster, A, B, 0, Message::PreVote { campaign: Term(1), last });
+    cluster.hear(A, B, 0, Message::PreVote { campaign: Term(1), last });
     assert_eq!(patience(&cluster, B), 50);
     // A refusal postpones nothing: the one that asks in vain must not keep the better one waiting.
     let mut cluster = Cluster::new(&[1, 2, 3], |_| {});
     cluster.now = at;
-    hear(&mut cluster, A, B, 0, Message::PreVote { campaign: Term(0), last });
+    cluster.hear(A, B, 0, Message::PreVote { campaign: Term(0), last });
     assert_eq!(patience(&cluster, B), 0);
 }
 
@@ -375,7 +333,7 @@ fn rule_9_a_slow_machine_never_causes_an_election() {
 fn rule_10_a_refused_append_restarts_the_timer() {
     let mut cluster = Cluster::new(&[1, 2, 3], |_| {});
     for seq in 1..40 {
-        hear(&mut cluster, A, B, 1, empty_append(seq, seq, Position::new(1, 1_000)));
+        cluster.hear(A, B, 1, empty_append(seq, seq, Position::new(1, 1_000)));
         assert!(patience(&cluster, B) >= 150);
         let refused = cluster.flights.pop().unwrap();
         let Message::AppendReply(reply) = refused.message else { panic!() };
@@ -393,7 +351,7 @@ fn rule_11_a_voters_timer_starts_when_its_grant_leaves() {
     let mut cluster = Cluster::new(&[1, 2, 3], |_| {});
     cluster.member(B).slow_disk = true;
     let last = Position::ZERO;
-    hear(&mut cluster, A, B, 1, Message::Vote { last, transfer: false });
+    cluster.hear(A, B, 1, Message::Vote { last, transfer: false });
     for _ in 0..5 {
         cluster.now = cluster.now.after(200 * MS);
         cluster.step(B, Input::Timeout);
@@ -410,17 +368,16 @@ fn rule_11_a_voters_timer_starts_when_its_grant_leaves() {
 #[test]
 fn rule_11_a_refused_vote_restarts_nothing() {
     let mut cluster = Cluster::founded(Membership::of([A, B, C]), |c| c.options = no_pre_vote());
-    cluster.member(B).store.entries = log(&[1, 1]);
-    cluster.member(B).store.hard.term = Term(1);
+    cluster.put(B, 1, None, log(&[1, 1]));
     cluster.start(B);
     let at = cluster.raft(B).deadline().unwrap();
     // The first raises the term, which makes it a follower of the new term; the others ask within it.
-    hear(&mut cluster, A, B, 2, Message::Vote { last: Position::ZERO, transfer: false });
+    cluster.hear(A, B, 2, Message::Vote { last: Position::ZERO, transfer: false });
     let restarted = cluster.raft(B).deadline().unwrap();
     assert!(restarted.since(at) <= 300 * MS);
     for _ in 0..5 {
         cluster.now = cluster.now.after(20 * MS);
-        hear(&mut cluster, A, B, 2, Message::Vote { last: Position::ZERO, transfer: false });
+        cluster.hear(A, B, 2, Message::Vote { last: Position::ZERO, transfer: false });
         assert_eq!(cluster.raft(B).deadline(), Some(restarted));
     }
 }
@@ -447,7 +404,7 @@ fn rule_11_the_range_doubles_after_failed_rounds() {
         assert!((150 * factor..=300 * factor).contains(&patience(&cluster, A)));
         cluster.time_out(A);
     }
-    hear(&mut cluster, B, A, 99, empty_append(1, 1, Position::ZERO));
+    cluster.hear(B, A, 99, empty_append(1, 1, Position::ZERO));
     assert!((150..=300).contains(&patience(&cluster, A)));
 }
 

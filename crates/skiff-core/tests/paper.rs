@@ -6,38 +6,21 @@
 
 mod common;
 
-use bytes::Bytes;
-use common::{Cluster, MS};
-use skiff_core::{
-    Append, AppendOutcome, Entry, HardState, Index, Input, LogTime, Membership, Message, NodeId,
-    Options, Payload, Position, Reject, Round, StateName, Term, Token,
+use common::{
+    Cluster, MS,
+    craft::{A, B, C, D, E, append, change, entry, joint, log, with_learners},
 };
-
-const A: NodeId = NodeId(1);
-const B: NodeId = NodeId(2);
-const C: NodeId = NodeId(3);
-const D: NodeId = NodeId(4);
-const E: NodeId = NodeId(5);
-
-/// An entry whose command names its position, so that equal positions mean equal entries.
-fn entry(index: u64, term: u64) -> Entry {
-    let payload = Payload::Command(Bytes::from(format!("{index}/{term}")));
-    Entry { term: Term(term), index: Index(index), time: LogTime::ZERO, payload }
-}
-
-/// A log with entries of these terms.
-fn log(terms: &[u64]) -> Vec<Entry> {
-    (1..).zip(terms).map(|(index, term)| entry(index, *term)).collect()
-}
+use skiff_core::{
+    AppendOutcome, HardState, Index, Input, Membership, Message, NodeId, Options, Position, Reject,
+    StateName, Term, Token,
+};
 
 /// A cluster whose nodes find these logs, each in the term of its last entry or in `term`.
 fn with_logs(term: u64, logs: &[&[u64]], options: Options) -> Cluster {
     let ids = (1..=logs.len() as u128).map(NodeId);
     let mut cluster = Cluster::founded(Membership::of(ids.clone()), |c| c.options = options);
     for (id, terms) in ids.zip(logs) {
-        let store = &mut cluster.member(id).store;
-        store.hard = HardState { term: Term(term), vote: None };
-        store.entries = log(terms);
+        cluster.put(id, term, None, log(terms));
     }
     cluster.start_all();
     cluster
@@ -45,24 +28,6 @@ fn with_logs(term: u64, logs: &[&[u64]], options: Options) -> Cluster {
 
 fn no_pre_vote() -> Options {
     Options { pre_vote: false, ..Options::default() }
-}
-
-fn terms(cluster: &Cluster, id: NodeId) -> Vec<u64> {
-    cluster.members[&id].store.entries.iter().map(|entry| entry.term.0).collect()
-}
-
-fn message(cluster: &mut Cluster, from: NodeId, to: NodeId, term: u64, message: Message) {
-    cluster.step(to, Input::Message { from, term: Term(term), message });
-}
-
-fn append(seq: u64, prev: (u64, u64), entries: Vec<Entry>, commit: u64) -> Message {
-    let prev = Position::new(prev.1, prev.0);
-    Message::Append(Append { seq, round: Round(1), prev, entries, commit: Index(commit) })
-}
-
-/// What this node has sent and not yet delivered, oldest first.
-fn sent(cluster: &Cluster, from: NodeId) -> Vec<&Message> {
-    cluster.flights.iter().filter(|f| f.from == from).map(|f| &f.message).collect()
 }
 
 // ---- 3.3 and 3.4: terms and elections ----
@@ -88,7 +53,7 @@ fn section_3_4_a_candidate_raises_its_term_and_votes_for_itself() {
     assert_eq!(cluster.members[&A].store.hard, HardState { term: Term(1), vote: Some(A) });
     let asked: Vec<NodeId> = cluster.flights.iter().map(|f| f.to).collect();
     assert_eq!(asked, [B, C]);
-    assert!(matches!(sent(&cluster, A)[..], [Message::Vote { .. }, Message::Vote { .. }]));
+    assert!(matches!(cluster.sent(A)[..], [Message::Vote { .. }, Message::Vote { .. }]));
 }
 
 /// 3.4: a candidate wins with the votes of a majority of the full cluster, not of those who answer.
@@ -112,10 +77,10 @@ fn section_3_4_election_safety() {
     let mut cluster = Cluster::new(&[1, 2, 3], |c| c.options = no_pre_vote());
     cluster.time_out(A);
     let last = Position::ZERO;
-    message(&mut cluster, A, C, 1, Message::Vote { last, transfer: false });
-    message(&mut cluster, B, C, 1, Message::Vote { last, transfer: false });
+    cluster.hear(A, C, 1, Message::Vote { last, transfer: false });
+    cluster.hear(B, C, 1, Message::Vote { last, transfer: false });
     assert!(matches!(
-        sent(&cluster, C)[..],
+        cluster.sent(C)[..],
         [Message::VoteReply { granted: true }, Message::VoteReply { granted: false }]
     ));
 }
@@ -126,9 +91,9 @@ fn section_3_4_election_safety() {
 fn section_3_4_a_candidate_yields_to_the_winner_only() {
     let mut cluster = with_logs(3, &[&[], &[], &[]], no_pre_vote());
     cluster.time_out(A);
-    message(&mut cluster, B, A, 3, append(1, (0, 0), Vec::new(), 0));
+    cluster.hear(B, A, 3, append(1, (0, 0), Vec::new(), 0));
     assert_eq!(cluster.state(A), StateName::Candidate);
-    message(&mut cluster, B, A, 4, append(1, (0, 0), Vec::new(), 0));
+    cluster.hear(B, A, 4, append(1, (0, 0), Vec::new(), 0));
     assert_eq!((cluster.state(A), cluster.raft(A).leader()), (StateName::Follower, Some(B)));
 }
 
@@ -155,7 +120,7 @@ fn section_3_4_timeouts_are_spread_over_the_interval() {
 fn section_3_3_a_higher_term_is_adopted() {
     let mut cluster = Cluster::new(&[1, 2, 3], |_| {});
     cluster.make_leader(A);
-    message(&mut cluster, B, A, 7, Message::VoteReply { granted: false });
+    cluster.hear(B, A, 7, Message::VoteReply { granted: false });
     assert_eq!((cluster.state(A), cluster.raft(A).term()), (StateName::Follower, Term(7)));
     assert_eq!(cluster.members[&A].store.hard, HardState { term: Term(7), vote: None });
 }
@@ -164,7 +129,7 @@ fn section_3_3_a_higher_term_is_adopted() {
 #[test]
 fn section_3_3_a_stale_request_is_rejected() {
     let mut cluster = with_logs(5, &[&[1], &[1], &[1]], Options::default());
-    message(&mut cluster, B, A, 4, append(1, (0, 0), log(&[1, 1]), 2));
+    cluster.hear(B, A, 4, append(1, (0, 0), log(&[1, 1]), 2));
     assert_eq!(cluster.raft(A).last(), Position::new(1, 1), "nothing is taken from it");
     assert_eq!(cluster.flights[0].term, Term(5));
 }
@@ -179,7 +144,7 @@ fn section_3_5_replicate_commit_apply_answer() {
     cluster.make_leader(A);
     cluster.propose(A, 1, "x");
     assert_eq!(cluster.raft(A).last().index, Index(2));
-    assert_eq!(sent(&cluster, A).len(), 2);
+    assert_eq!(cluster.sent(A).len(), 2);
     assert_eq!(cluster.answer(A, 1), None);
     cluster.deliver_if(|f| f.to == B);
     cluster.deliver_if(|_| true);
@@ -212,13 +177,13 @@ fn section_3_5_appends_are_sent_until_all_have_them() {
 #[test]
 fn section_3_5_the_consistency_check() {
     let mut cluster = with_logs(2, &[&[1, 1, 2], &[1, 1, 1, 1], &[1]], Options::default());
-    message(&mut cluster, A, B, 3, append(1, (3, 2), vec![entry(4, 3)], 0));
-    assert_eq!(terms(&cluster, B), [1, 1, 1, 1], "refused as a whole");
-    let [Message::AppendReply(reply)] = sent(&cluster, B)[..] else { panic!() };
+    cluster.hear(A, B, 3, append(1, (3, 2), vec![entry(4, 3)], 0));
+    assert_eq!(cluster.terms(B), [1, 1, 1, 1], "refused as a whole");
+    let [Message::AppendReply(reply)] = cluster.sent(B)[..] else { panic!() };
     let hint = Position::new(1, 3);
     assert_eq!(reply.outcome, AppendOutcome::Mismatch { prev: Index(3), hint });
-    message(&mut cluster, A, B, 3, append(2, (2, 1), vec![entry(3, 2), entry(4, 3)], 0));
-    assert_eq!(terms(&cluster, B), [1, 1, 2, 3]);
+    cluster.hear(A, B, 3, append(2, (2, 1), vec![entry(3, 2), entry(4, 3)], 0));
+    assert_eq!(cluster.terms(B), [1, 1, 2, 3]);
 }
 
 /// 3.5, leader append-only: a leader never overwrites or removes entries of its own log.
@@ -227,9 +192,9 @@ fn section_3_5_a_leader_only_appends() {
     let mut cluster = with_logs(2, &[&[1, 2, 2], &[1, 1, 1], &[1, 2]], no_pre_vote());
     cluster.make_leader(A);
     cluster.run(1_000);
-    assert_eq!(terms(&cluster, A)[..3], [1, 2, 2]);
-    assert_eq!(terms(&cluster, B), terms(&cluster, A));
-    assert_eq!(terms(&cluster, C), terms(&cluster, A));
+    assert_eq!(cluster.terms(A)[..3], [1, 2, 2]);
+    assert_eq!(cluster.terms(B), cluster.terms(A));
+    assert_eq!(cluster.terms(C), cluster.terms(A));
 }
 
 /// Figure 3.6: the leader of term 8 finds six followers whose logs lack entries, hold extra ones, or
@@ -255,7 +220,7 @@ fn figure_3_6_the_six_logs() {
     assert!(done);
     let expected = [leader, &[cluster.raft(A).term().0]].concat();
     for id in cluster.ids() {
-        assert_eq!(terms(&cluster, id), expected, "{id}");
+        assert_eq!(cluster.terms(id), expected, "{id}");
     }
 }
 
@@ -268,7 +233,7 @@ fn section_3_5_one_refusal_for_each_term() {
     cluster.make_leader(A);
     cluster.trace = Some(Vec::new());
     cluster.run(500);
-    assert_eq!(terms(&cluster, B), terms(&cluster, A));
+    assert_eq!(cluster.terms(B), cluster.terms(A));
     let refused = |one: &common::trace::Trace| {
         matches!(&one.what, common::trace::Happened::Given(Input::Message {
             message: Message::AppendReply(reply), ..
@@ -296,7 +261,7 @@ fn section_3_6_1_election_restriction() {
         let mut cluster = with_logs(4, &[candidate, voter, &[]], no_pre_vote());
         cluster.time_out(A);
         cluster.deliver_if(|f| f.to == B);
-        assert_eq!(sent(&cluster, B), [&Message::VoteReply { granted }], "{candidate:?} {voter:?}");
+        assert_eq!(cluster.sent(B), [&Message::VoteReply { granted }], "{candidate:?} {voter:?}");
     }
 }
 
@@ -334,7 +299,7 @@ fn figure_3_7_old_terms_are_not_committed_by_counting() {
     cluster.isolate(&[E]);
     cluster.make_leader(A);
     cluster.run(200);
-    let holders = [A, B, C, D].iter().filter(|id| terms(&cluster, **id) == [1, 2]).count();
+    let holders = [A, B, C, D].iter().filter(|id| cluster.terms(**id) == [1, 2]).count();
     assert_eq!(holders, 4, "a large majority holds it");
     assert_eq!(cluster.raft(A).committed(), Index::ZERO);
     cluster.propose(A, 1, "own");
@@ -370,10 +335,10 @@ fn section_3_7_requests_are_idempotent() {
     let mut cluster = Cluster::new(&[1, 2, 3], |_| {});
     let first = append(1, (0, 0), log(&[1, 1]), 0);
     for _ in 0..3 {
-        message(&mut cluster, A, B, 1, first.clone());
+        cluster.hear(A, B, 1, first.clone());
     }
-    assert_eq!(terms(&cluster, B), [1, 1]);
-    let replies = sent(&cluster, B);
+    assert_eq!(cluster.terms(B), [1, 1]);
+    let replies = cluster.sent(B);
     assert!(replies.iter().all(|reply| matches!(
         reply,
         Message::AppendReply(reply) if reply.outcome == AppendOutcome::Matched(Index(2))
@@ -424,10 +389,10 @@ fn section_3_8_written_before_it_is_said() {
     let mut cluster = Cluster::new(&[1, 2, 3], |_| {});
     cluster.member(B).slow_disk = true;
     let last = Position::ZERO;
-    message(&mut cluster, A, B, 1, Message::Vote { last, transfer: false });
+    cluster.hear(A, B, 1, Message::Vote { last, transfer: false });
     assert!(cluster.flights.is_empty());
     cluster.persist(B);
-    assert_eq!(sent(&cluster, B), [&Message::VoteReply { granted: true }]);
+    assert_eq!(cluster.sent(B), [&Message::VoteReply { granted: true }]);
 }
 
 /// 3.9: as long as broadcast time is well below the election timeout, and that below the time
@@ -454,7 +419,7 @@ fn section_3_9_availability() {
 fn section_3_10_timeout_now() {
     let mut cluster = Cluster::new(&[1, 2, 3], |_| {});
     cluster.make_leader(A);
-    message(&mut cluster, A, B, 1, Message::TimeoutNow);
+    cluster.hear(A, B, 1, Message::TimeoutNow);
     assert_eq!(cluster.raft(B).term(), Term(2));
     cluster.settle();
     assert!(cluster.raft(B).is_leader());
@@ -468,9 +433,7 @@ fn section_3_10_timeout_now() {
 fn section_4_1_the_newest_in_the_log() {
     let mut cluster = Cluster::new(&[1, 2, 3], |_| {});
     let bigger = Membership::of([A, B, C, D, E]);
-    let payload = Payload::Membership(Box::new(bigger.clone()));
-    let change = Entry { payload, ..entry(1, 1) };
-    message(&mut cluster, A, B, 1, append(1, (0, 0), vec![change], 0));
+    cluster.hear(A, B, 1, append(1, (0, 0), vec![change(1, 1, bigger.clone())], 0));
     assert_eq!(**cluster.raft(B).membership(), bigger);
     assert_eq!(cluster.raft(B).committed(), Index::ZERO);
 }
@@ -479,10 +442,9 @@ fn section_4_1_the_newest_in_the_log() {
 #[test]
 fn section_4_1_falls_back_when_removed() {
     let mut cluster = Cluster::new(&[1, 2, 3], |_| {});
-    let payload = Payload::Membership(Box::new(Membership::of([A, B])));
-    let change = Entry { payload, ..entry(1, 1) };
-    message(&mut cluster, A, B, 1, append(1, (0, 0), vec![change], 0));
-    message(&mut cluster, C, B, 2, append(1, (0, 0), vec![entry(1, 2)], 0));
+    let smaller = Membership::of([A, B]);
+    cluster.hear(A, B, 1, append(1, (0, 0), vec![change(1, 1, smaller)], 0));
+    cluster.hear(C, B, 2, append(1, (0, 0), vec![entry(1, 2)], 0));
     assert_eq!(**cluster.raft(B).membership(), Membership::of([A, B, C]));
 }
 
@@ -491,20 +453,17 @@ fn section_4_1_falls_back_when_removed() {
 fn section_4_1_strangers_are_answered() {
     let mut cluster = Cluster::new(&[1, 2, 3], |_| {});
     let last = Position::ZERO;
-    message(&mut cluster, E, A, 1, Message::Vote { last, transfer: false });
-    assert_eq!(sent(&cluster, A), [&Message::VoteReply { granted: true }]);
-    message(&mut cluster, E, A, 1, append(1, (0, 0), log(&[1]), 0));
-    assert_eq!(terms(&cluster, A), [1]);
+    cluster.hear(E, A, 1, Message::Vote { last, transfer: false });
+    assert_eq!(cluster.sent(A), [&Message::VoteReply { granted: true }]);
+    cluster.hear(E, A, 1, append(1, (0, 0), log(&[1]), 0));
+    assert_eq!(cluster.terms(A), [1]);
 }
 
 /// 4.2.1: a server that only catches up (a learner) gets entries and counts neither for elections nor
 /// for commits.
 #[test]
 fn section_4_2_1_non_voting_members() {
-    let mut membership = Membership::of([A, B, C]);
-    membership.learners = [D, E].into();
-    membership.nodes.extend([D, E].map(|id| (id, Default::default())));
-    let mut cluster = Cluster::founded(membership, |_| {});
+    let mut cluster = Cluster::founded(with_learners(&[A, B, C], &[D, E]), |_| {});
     cluster.start_all();
     cluster.make_leader(A);
     cluster.isolate(&[B, C]);
@@ -518,10 +477,7 @@ fn section_4_2_1_non_voting_members() {
 #[test]
 fn section_4_2_2_a_leader_outside_does_not_count() {
     let mut cluster = Cluster::founded(Membership::of([A, B, C]), |c| c.options = no_pre_vote());
-    let without = Payload::Membership(Box::new(Membership::of([B, C])));
-    let store = &mut cluster.member(A).store;
-    store.hard.term = Term(1);
-    store.entries = vec![Entry { payload: without, ..entry(1, 1) }];
+    cluster.put(A, 1, None, vec![change(1, 1, Membership::of([B, C]))]);
     cluster.start_all();
     cluster.time_out(A);
     cluster.deliver_if(|f| f.to == B);
@@ -556,9 +512,7 @@ fn section_4_2_3_disruptive_servers() {
 /// new servers, for elections and for commits.
 #[test]
 fn section_4_3_joint_consensus() {
-    let mut membership = Membership::of([C, D, E]);
-    membership.outgoing = [A, B, C].into();
-    membership.nodes.extend([A, B].map(|id| (id, Default::default())));
+    let membership = joint(&[A, B, C], &[C, D, E]);
     for (up, elected) in [
         (vec![A, B, C], false),
         (vec![C, D, E], false),

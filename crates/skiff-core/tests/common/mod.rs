@@ -3,6 +3,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "shared by several tests, each of which uses a part")]
 
+pub mod craft;
 pub mod judge;
 pub mod member;
 pub mod store;
