@@ -1,0 +1,83 @@
+//! Memberships as they are found in logs. Changing them is not there yet.
+
+use skiff_core::{Index, Membership, Options};
+
+use crate::common::{
+    Cluster,
+    craft::{A, B, C, D, E, append, change, entry, joint, log, with_learners},
+};
+
+/// A node judged requests for votes by its own, older membership, and a lawful majority could not
+/// elect. {A, B, C} became {A, B, D}; B was cut off throughout; C has left and A is dead.
+#[test]
+fn vote_by_candidates_config() {
+    let mut cluster = Cluster::founded(with_learners(&[A, B, C], &[D]), |_| {});
+    cluster.put(B, 1, None, log(&[1]));
+    cluster.put(D, 1, None, vec![entry(1, 1), change(2, 1, Membership::of([A, B, D]))]);
+    cluster.start(B);
+    cluster.start(D);
+    assert!(cluster.run_until(3_000, |c| c.leader() == Some(D)));
+}
+
+/// {A, B, C} has become {D, E} by way of both; D lags and knows only A, B, C; those are gone.
+#[test]
+fn stranger_may_campaign() {
+    let mut cluster = Cluster::founded(with_learners(&[A, B, C], &[D, E]), |_| {});
+    let entries = vec![
+        entry(1, 1),
+        change(2, 1, joint(&[A, B, C], &[D, E])),
+        change(3, 1, Membership::of([D, E])),
+    ];
+    cluster.put(D, 1, None, entries[..1].to_vec());
+    cluster.put(E, 1, None, entries);
+    cluster.start(D);
+    cluster.start(E);
+    assert!(cluster.run_until(3_000, |c| c.leader() == Some(E)));
+    cluster.run(200);
+    assert!(cluster.raft(D).membership().is_voter(D));
+    assert!(cluster.raft(E).committed() >= Index(4));
+}
+
+/// Undoing an aborted change brought back the wrong predecessor, or none.
+#[test]
+fn config_rollback_exact() {
+    let mut cluster = Cluster::founded(Membership::of([A, B, C]), |_| {});
+    cluster.member(B).store.base = skiff_core::Position::new(1, 10);
+    cluster.put(B, 1, None, Vec::new());
+    cluster.start(B);
+    let (c2, c3) = (Membership::of([A, B]), Membership::of([A, B, C, D]));
+    let tail =
+        vec![entry(11, 1), change(12, 1, c2.clone()), entry(13, 1), change(14, 1, c3.clone())];
+    cluster.hear(A, B, 1, append(1, (10, 1), tail, 0));
+    assert_eq!(**cluster.raft(B).membership(), c3);
+    cluster.hear(C, B, 2, append(1, (12, 1), vec![entry(13, 2)], 0));
+    assert_eq!(**cluster.raft(B).membership(), c2);
+    cluster.hear(A, B, 3, append(1, (10, 1), vec![entry(11, 3)], 0));
+    assert_eq!(**cluster.raft(B).membership(), Membership::of([A, B, C]));
+}
+
+/// A membership was kept when committed only: a restart forgot an appended one, and waited for a
+/// quorum that does not exist any more. {A, B} to {B}: B has it appended only, and starts again.
+#[test]
+fn uncommitted_config_survives_restart() {
+    let options = Options { pre_vote: false, ..Options::default() };
+    let mut cluster = Cluster::founded(Membership::of([A, B]), |c| c.options = options);
+    cluster.put(B, 1, None, vec![entry(1, 1), change(2, 1, Membership::of([B]))]);
+    cluster.start(B);
+    cluster.time_out(B);
+    assert!(cluster.raft(B).is_leader());
+    assert_eq!(cluster.raft(B).committed(), Index(3));
+}
+
+/// A leader that finds a joint membership in its log commits it by both halves, never by one.
+#[test]
+fn recovered_joint_commits_first() {
+    let mut cluster = Cluster::founded(Membership::of([A, B]), |_| {});
+    cluster.put(A, 1, None, vec![change(1, 1, joint(&[A, B], &[A]))]);
+    cluster.start(A);
+    cluster.run(3_000);
+    assert_eq!(cluster.leader(), None, "not without B, which the outgoing half needs");
+    cluster.start(B);
+    assert!(cluster.run_until(3_000, |c| c.raft(A).committed() >= Index(2)));
+    assert!(cluster.raft(A).membership().is_joint(), "nobody ends it unasked yet");
+}

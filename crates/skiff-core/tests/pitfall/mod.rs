@@ -1,0 +1,8 @@
+//! The short schedules: messages made up by hand, in the order that broke others.
+
+mod commit;
+mod disks;
+mod elections;
+mod members;
+mod reads;
+mod replication;
