@@ -2,7 +2,7 @@
 
 use std::{fmt, process::ExitCode};
 
-use skiff::{OptionsError, StartError, transport::TransportError};
+use skiff::{OptionsError, StartError, storage::StoreError, transport::TransportError};
 
 /// What the exit code says. The numbers are part of the program's interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,9 +71,19 @@ impl Failure {
 
     /// Why a node did not start.
     pub(crate) fn start(error: StartError) -> Self {
-        let exit = match &error {
+        let exit = match error {
+            StartError::Store(error) => return Self::store(error),
             StartError::Options(_) => Exit::Usage,
             StartError::Transport(TransportError::Listen { .. }) => Exit::Listen,
+            _ => Exit::Failed,
+        };
+        Self { exit, error: error.into() }
+    }
+
+    /// Why a node's data cannot be used. What is damaged or gone has an exit code of its own.
+    pub(crate) fn store(error: StoreError) -> Self {
+        let exit = match &error {
+            StoreError::Corrupt { .. } | StoreError::Lost { .. } => Exit::Damaged,
             _ => Exit::Failed,
         };
         Self { exit, error: error.into() }

@@ -89,7 +89,10 @@ async fn write(nodes: &Nodes, command: Command) -> Result<Option<Bytes>, Failure
 fn not_written(nodes: &Nodes, error: &CommandError) -> Failure {
     let (names, timeout) = (nodes.names(), nodes.timeout);
     match error.outcome() {
-        Outcome::NotApplied if matches!(error, CommandError::Timeout { .. }) => {
+        // A node that does not lead was asked until the time was up.
+        Outcome::NotApplied
+            if matches!(error, CommandError::Timeout { .. } | CommandError::NotLeader { .. }) =>
+        {
             Failure::failed(format!(
                 "no leader was found within {timeout:?}; nothing was written. See how the nodes \
                  stand with `skiff status --nodes {names}`"

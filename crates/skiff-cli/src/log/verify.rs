@@ -6,10 +6,7 @@ use serde_json::json;
 use skiff::storage::{Recovered, StoreError};
 use skiff_wal::inspect::Inspection;
 
-use crate::{
-    failure::{Exit, Failure},
-    say,
-};
+use crate::{failure::Failure, say};
 
 pub(crate) fn run(inspection: &Inspection, dir: &Path, json: bool) -> Result<(), Failure> {
     let recovered = inspection.verify();
@@ -22,16 +19,7 @@ pub(crate) fn run(inspection: &Inspection, dir: &Path, json: bool) -> Result<(),
         say::line(in_words(inspection, dir, found));
         remarks.iter().for_each(|remark| say::line(format_args!("  {remark}")));
     }
-    recovered.map(drop).map_err(refused)
-}
-
-/// What is damaged or gone has an exit code of its own.
-fn refused(error: StoreError) -> Failure {
-    let exit = match &error {
-        StoreError::Corrupt { .. } | StoreError::Lost { .. } => Exit::Damaged,
-        _ => Exit::Failed,
-    };
-    Failure { exit, error: error.into() }
+    recovered.map(drop).map_err(Failure::store)
 }
 
 fn as_json(recovered: &Result<Recovered, StoreError>, remarks: &[String]) -> serde_json::Value {
