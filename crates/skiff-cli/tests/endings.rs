@@ -13,7 +13,7 @@ use std::{
     time::Instant,
 };
 
-use common::{PATIENCE, SKIFF, Server, free_address, path};
+use common::{PATIENCE, SKIFF, Server, end_of, free_address, path};
 use rustix::process::{Pid, Signal, kill_process};
 
 fn send(pid: u32, signal: Signal) {
@@ -61,7 +61,7 @@ fn a_demonstration_that_is_interrupted_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let mut demo = demonstration(folder.path());
     send(demo.id(), Signal::INT);
-    assert_eq!(demo.wait().unwrap().code(), Some(130));
+    assert_eq!(end_of(&mut demo).unwrap().code(), Some(130));
     assert_eq!(processes_of(folder.path()), Vec::<String>::new());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }

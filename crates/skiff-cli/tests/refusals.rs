@@ -21,12 +21,17 @@ fn written(listen: &str) -> tempfile::TempDir {
     folder
 }
 
-/// Serves the directory again, which must be refused; what was said.
-fn refused(folder: &tempfile::TempDir, listen: &str, more: &[&str]) -> String {
+const FAILED: i32 = 1;
+const USAGE: i32 = 2;
+const DAMAGED: i32 = 5;
+const LISTEN: i32 = 6;
+
+/// Serves the directory again, which must be refused with this exit code; what was said.
+fn refused(exit: i32, folder: &tempfile::TempDir, listen: &str, more: &[&str]) -> String {
     let dir = folder.path().join("data");
     let args = ["serve", "--listen", listen, "--data-dir", path(&dir)];
     let output = skiff(&[&args[..], more].concat());
-    assert!(!output.status.success(), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(exit), "{}", said(&output));
     said(&output)
 }
 
@@ -39,14 +44,14 @@ fn says(text: &str, all: &[&str]) {
 #[test]
 fn an_empty_directory_without_peers_is_refused_with_both_ways_on() {
     let folder = tempfile::tempdir().unwrap();
-    says(&refused(&folder, &free_address(), &[]), &["--bootstrap", "--dev"]);
+    says(&refused(USAGE, &folder, &free_address(), &[]), &["--bootstrap", "--dev"]);
 }
 
 #[test]
 fn a_file_in_place_of_the_directory_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("data"), "a file").unwrap();
-    let text = refused(&folder, &free_address(), &["--bootstrap"]);
+    let text = refused(FAILED, &folder, &free_address(), &["--bootstrap"]);
     says(&text, &[path(&folder.path().join("data"))]);
 }
 
@@ -64,13 +69,13 @@ fn a_port_in_use_is_refused_by_name() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let folder = tempfile::tempdir().unwrap();
-    says(&refused(&folder, &address, &["--bootstrap"]), &[&address, "in use"]);
+    says(&refused(LISTEN, &folder, &address, &["--bootstrap"]), &[&address, "in use"]);
 }
 
 #[test]
 fn listening_off_loopback_needs_insecure() {
     let folder = tempfile::tempdir().unwrap();
-    says(&refused(&folder, "0.0.0.0:0", &["--bootstrap"]), &["--insecure"]);
+    says(&refused(LISTEN, &folder, "0.0.0.0:0", &["--bootstrap"]), &["--insecure"]);
 }
 
 #[test]
@@ -80,7 +85,7 @@ fn a_second_process_on_one_directory_is_told_the_firsts_pid() {
     let listen = free_address();
     let mut server = Server::start(&["--listen", &listen, "--data-dir", path(&dir), "--bootstrap"]);
     server.hear("leads in term");
-    let text = refused(&folder, &free_address(), &["--bootstrap"]);
+    let text = refused(FAILED, &folder, &free_address(), &["--bootstrap"]);
     says(&text, &["in use", &server.pid().to_string()]);
 }
 
@@ -88,8 +93,8 @@ fn a_second_process_on_one_directory_is_told_the_firsts_pid() {
 fn the_directory_of_another_node_or_cluster_is_refused() {
     let listen = free_address();
     let folder = written(&listen);
-    says(&refused(&folder, &listen, &["--id", "other"]), &["solo", "other"]);
-    says(&refused(&folder, &listen, &["--cluster", "else"]), &["skiff", "else"]);
+    says(&refused(FAILED, &folder, &listen, &["--id", "other"]), &["solo", "other"]);
+    says(&refused(FAILED, &folder, &listen, &["--cluster", "else"]), &["skiff", "else"]);
 }
 
 #[test]
@@ -97,7 +102,7 @@ fn segments_gone_identity_left() {
     let listen = free_address();
     let folder = written(&listen);
     segments(&folder.path().join("data")).iter().for_each(|file| fs::remove_file(file).unwrap());
-    says(&refused(&folder, &listen, &["--bootstrap"]), &["lost data"]);
+    says(&refused(DAMAGED, &folder, &listen, &["--bootstrap"]), &["lost data"]);
 }
 
 #[test]
@@ -105,7 +110,7 @@ fn identity_gone_segments_left() {
     let listen = free_address();
     let folder = written(&listen);
     fs::remove_file(folder.path().join("data").join("IDENTITY")).unwrap();
-    says(&refused(&folder, &listen, &["--bootstrap"]), &["lost data", "IDENTITY"]);
+    says(&refused(DAMAGED, &folder, &listen, &["--bootstrap"]), &["lost data", "IDENTITY"]);
 }
 
 #[test]
@@ -117,7 +122,7 @@ fn a_damaged_identity_is_refused() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     fs::write(&file, bytes).unwrap();
-    says(&refused(&folder, &listen, &["--bootstrap"]), &["IDENTITY"]);
+    says(&refused(DAMAGED, &folder, &listen, &["--bootstrap"]), &["IDENTITY"]);
 }
 
 #[test]
@@ -125,6 +130,7 @@ fn a_flipped_bit_in_an_acknowledged_record_is_refused_with_file_offset_and_index
     let listen = free_address();
     let folder = written(&listen);
     let dir = folder.path().join("data");
+    // The genesis is entry 1, the leader's first is 2, and the flipped one is 3.
     // A later batch proves that the one before it was synced.
     let args = ["--listen", &listen, "--data-dir", path(&dir)];
     let mut server = Server::start(&args);
@@ -136,7 +142,7 @@ fn a_flipped_bit_in_an_acknowledged_record_is_refused_with_file_offset_and_index
     let at = bytes.windows(5).position(|window| window == b"value").unwrap();
     bytes[at] ^= 1;
     fs::write(&file, &bytes).unwrap();
-    says(&refused(&folder, &listen, &[]), &[path(&file), "at byte", "log index"]);
+    says(&refused(DAMAGED, &folder, &listen, &[]), &[path(&file), "at byte", "log index 3"]);
     let verify = skiff(&["log", "verify", path(&dir)]);
     assert_eq!(verify.status.code(), Some(5), "{}", said(&verify));
     assert_eq!(fs::read(&file).unwrap(), bytes, "a refusal changes nothing");
@@ -160,12 +166,15 @@ fn settings_that_cannot_be_are_refused_with_their_values() {
     let listen = free_address();
     let more =
         ["--bootstrap", "--min-election-timeout-ms", "200", "--max-election-timeout-ms", "150"];
-    says(&refused(&folder, &listen, &more), &["200ms", "150ms"]);
+    says(&refused(USAGE, &folder, &listen, &more), &["200ms", "150ms"]);
     let more = ["--bootstrap", "--heartbeat-ms", "150"];
-    says(&refused(&folder, &listen, &more), &["min election timeout (150ms)", "heartbeat"]);
-    says(&refused(&folder, &listen, &["--bootstrap", "--id", ""]), &["the id must not be empty"]);
+    says(&refused(USAGE, &folder, &listen, &more), &["min election timeout (150ms)", "heartbeat"]);
+    says(
+        &refused(USAGE, &folder, &listen, &["--bootstrap", "--id", ""]),
+        &["the id must not be empty"],
+    );
     let more = ["--peers", "127.0.0.1:1,127.0.0.1:1"];
-    says(&refused(&folder, &listen, &more), &["127.0.0.1:1", "twice"]);
+    says(&refused(USAGE, &folder, &listen, &more), &["127.0.0.1:1", "twice"]);
 }
 
 #[test]
@@ -179,5 +188,9 @@ fn two_nodes_of_one_name_are_refused() {
             Server::start(&[&args[..], &["--id", "same"]].concat())
         })
         .collect();
-    servers[0].hear("that of another live node");
+    let line = servers[0].hear("its name `same` is that of another live node");
+    // Both are named: the one that was turned away, and the one that has the name.
+    let named = cluster.addresses.iter().filter(|address| line.contains(*address)).count();
+    assert_eq!(named, 2, "{line}");
+    assert!(servers.iter_mut().all(Server::runs), "they wait, to be corrected one at a time");
 }

@@ -16,10 +16,11 @@ fn the_demonstration_loses_nothing() {
 
 #[test]
 fn the_demonstration_is_one_object_for_programs() {
-    let output = skiff(&["demo", "--commands", "100", "--kill", "1", "--clients", "4", "--json"]);
+    let output = skiff(&["demo", "--commands", "200", "--kill", "1", "--seed", "7", "--json"]);
     assert!(output.status.success(), "{}", said(&output));
     let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(result["acknowledged"], 100);
+    assert_eq!(result["acknowledged"], 200);
+    assert_eq!(result["seed"], 7);
     assert_eq!(result["lost"], 0);
     assert_eq!(result["nodes_agree"], true);
     assert_eq!(result["failovers_ms"].as_array().unwrap().len(), 1);
@@ -63,8 +64,22 @@ fn the_measurement_prints_one_object_a_line() {
 
 #[test]
 fn every_command_teaches_by_an_example() {
-    for command in ["serve", "put", "get", "delete", "list", "status", "demo", "bench", "log"] {
-        let output = skiff(&[command, "--help"]);
+    let commands = [
+        "serve",
+        "put",
+        "get",
+        "delete",
+        "list",
+        "status",
+        "demo",
+        "bench",
+        "log",
+        "log dump",
+        "log verify",
+    ];
+    for command in commands {
+        let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+        let output = skiff(&words);
         let text = said(&output);
         assert!(output.status.success(), "{text}");
         assert!(text.contains("Example") && text.contains(&format!("skiff {command}")), "{text}");

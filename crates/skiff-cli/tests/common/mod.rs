@@ -3,27 +3,78 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "shared by several tests")]
 
 use std::{
+    collections::HashSet,
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
-    sync::mpsc::{Receiver, channel},
-    thread,
+    sync::{
+        LazyLock, Mutex,
+        mpsc::{Receiver, channel},
+    },
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
 pub const SKIFF: &str = env!("CARGO_BIN_EXE_skiff");
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A port that is free now.
+/// How long a child is left alone between two looks at whether it has ended.
+const GLANCE: Duration = Duration::from_millis(5);
+
+/// A port that is free now, and that no other test of this process was given.
 pub fn free_address() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+    static GIVEN: LazyLock<Mutex<HashSet<String>>> = LazyLock::new(Mutex::default);
+    loop {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        if GIVEN.lock().unwrap().insert(address.clone()) {
+            return address;
+        }
+    }
 }
 
-/// Runs the program to its end.
+/// Runs the program to its end, which must come within [`PATIENCE`].
 pub fn skiff(args: &[&str]) -> Output {
-    Command::new(SKIFF).args(args).stdin(Stdio::null()).output().unwrap()
+    let mut child = Command::new(SKIFF)
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let stdout = collect(child.stdout.take().unwrap());
+    let stderr = collect(child.stderr.take().unwrap());
+    let status = end_of(&mut child);
+    if status.is_none() {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let (stdout, stderr) = (stdout.join().unwrap(), stderr.join().unwrap());
+    let texts = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    let Some(status) = status else { panic!("{args:?} did not end, but said: {texts:?}") };
+    Output { status, stdout, stderr }
+}
+
+/// Reads all there will be, on a thread of its own so that no pipe fills up.
+fn collect(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        pipe.read_to_end(&mut bytes).unwrap();
+        bytes
+    })
+}
+
+/// How a process ended; `None` if it still runs when patience is at its end.
+pub fn end_of(child: &mut Child) -> Option<ExitStatus> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match child.try_wait().unwrap() {
+            None if Instant::now() < end => thread::park_timeout(GLANCE),
+            status => return status,
+        }
+    }
 }
 
 /// All that a program said.
@@ -82,7 +133,12 @@ impl Server {
 
     /// Waits until the program ends by itself.
     pub fn ended(&mut self) -> ExitStatus {
-        self.child.wait().unwrap()
+        end_of(&mut self.child).expect("it must end by itself")
+    }
+
+    /// Whether it still runs.
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
     }
 
     /// `kill -9`.
