@@ -176,18 +176,26 @@ impl Survey {
     /// Whether a fresh peer was told another set of nodes. What either does not know yet, because
     /// somebody does not answer, is no difference.
     fn differs(&self, peer: &Peer, address: String) -> Option<Waiting> {
-        let theirs: BTreeSet<Listed> = peer.hello.list.iter().cloned().collect();
+        let hello = &peer.hello;
+        let theirs: BTreeSet<Listed> = hello.list.iter().cloned().collect();
         let names = |one: &BTreeSet<Listed>, other: &BTreeSet<Listed>| -> Vec<String> {
             one.difference(other).map(|listed| listed.name.clone()).collect()
         };
-        let unknown_here = !self.unresolved.is_empty() && self.list.contains(&listed(peer));
-        let only_there = if unknown_here { Vec::new() } else { names(&theirs, &self.list) };
-        let unknown_there = !peer.hello.unresolved.is_empty();
+        // It may have come here before it could be reached from here.
+        let awaited = self.unresolved.contains(&hello.address);
+        let expected = awaited || self.list.contains(&listed(peer));
+        let only_there = match self.unresolved.is_empty() {
+            true => names(&theirs, &self.list),
+            false if expected => Vec::new(),
+            // The others of its list may be who does not answer here.
+            false => vec![hello.name.clone()],
+        };
+        let unknown_there = !hello.unresolved.is_empty();
         let only_here = if unknown_there { Vec::new() } else { names(&self.list, &theirs) };
-        if only_there.is_empty() && only_here.is_empty() && self.list.contains(&listed(peer)) {
+        if only_there.is_empty() && only_here.is_empty() && expected {
             return None;
         }
-        Some(Waiting::OtherList { name: peer.hello.name.clone(), address, only_there, only_here })
+        Some(Waiting::OtherList { name: hello.name.clone(), address, only_there, only_here })
     }
 
     /// The members of the cluster to be founded, each with the address others are to dial.
