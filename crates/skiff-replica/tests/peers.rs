@@ -249,3 +249,22 @@ fn equal_names_with_other_ids_are_another_list() {
     let words: Vec<_> = world.status("a").waiting_for.iter().map(ToString::to_string).collect();
     assert!(words.iter().any(|w| w.contains("`x` at x:9 was given another list")), "{words:?}");
 }
+
+/// Who listens where nobody has answered yet is no stranger, only early; anybody else is one.
+#[test]
+fn who_comes_before_it_is_reached_was_not_given_another_list() {
+    for (address, stranger) in [("b:1", false), ("z:9", true)] {
+        let mut world = World::new();
+        world.add("a", Spec::peers(&["a", "b"]));
+        let mut peer = Stranger::new(5, "z");
+        peer.hello.address = address.into();
+        peer.hello.list = vec![Listed { name: "z".into(), node: NodeId(5) }];
+        peer.hello.unresolved = vec!["a:1".into()];
+        peer.meets(&mut world, "a");
+        world.run(SECOND);
+        let words: Vec<_> = world.status("a").waiting_for.iter().map(ToString::to_string).collect();
+        let told = words.iter().any(|w| w.ends_with("was given another list of peers, with z"));
+        assert_eq!(told, stranger, "{words:?}");
+        assert!(words.contains(&"nobody answers at b:1".to_owned()), "{words:?}");
+    }
+}
