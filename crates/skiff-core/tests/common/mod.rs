@@ -259,8 +259,11 @@ impl Cluster {
 
     /// Delivers all messages for which `passes` holds, in order, until none is left.
     pub fn settle_if(&mut self, passes: impl Fn(&Flight) -> bool) {
+        let mut rounds = 0;
         while !self.flights.is_empty() {
             self.deliver_if(&passes);
+            rounds += 1;
+            assert!(rounds < 10_000, "no end of messages");
         }
     }
 
@@ -314,6 +317,7 @@ impl Cluster {
     /// Runs until `done` holds, for at most `ms` milliseconds of virtual time.
     pub fn run_until(&mut self, ms: u64, done: impl Fn(&Self) -> bool) -> bool {
         let end = self.now.after(ms * MS);
+        let (mut last, mut rounds) = (self.now, 0);
         loop {
             self.settle();
             if done(self) {
@@ -323,6 +327,9 @@ impl Cluster {
                 return false;
             }
             self.wait();
+            rounds = if self.now > last { 0 } else { rounds + 1 };
+            assert!(rounds < 1_000, "time stands still: somebody is due again and again");
+            last = self.now;
         }
     }
 
