@@ -228,9 +228,16 @@ impl<M: Snapshots> Driver<M> {
     fn send(&self, link: LinkId, envelope: skiff_replica::transport::Envelope) {
         let Some(connection) = self.links.get(&link) else { return };
         // What is not sent is lost, as on any network: the core notices and sends it again.
-        if connection.send(envelope) == Err(NotSent::Full) {
-            metrics::counter!("skiff_send_queue_full_total").increment(1);
-            tracing::debug!(%link, "the send queue is full, an envelope was dropped");
+        match connection.send(envelope) {
+            Ok(()) | Err(NotSent::Down) => {}
+            Err(NotSent::Full) => {
+                metrics::counter!("skiff_send_queue_full_total").increment(1);
+                tracing::debug!(%link, "the send queue is full, an envelope was dropped");
+            }
+            Err(NotSent::TooLarge) => {
+                metrics::counter!("skiff_send_too_large_total").increment(1);
+                tracing::warn!(%link, "an envelope is above the frame limit and was dropped");
+            }
         }
     }
 

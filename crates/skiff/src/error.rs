@@ -33,10 +33,25 @@ pub enum NodeError {
     /// It must not go on.
     #[error(transparent)]
     Fatal(#[from] ReplicaError),
+    /// It is not a member of a cluster with a leader yet. It goes on trying.
+    #[error("not ready within {timeout:?}{}", waits_for(waiting_for))]
+    NotReady {
+        /// How long was waited.
+        timeout: std::time::Duration,
+        /// For whom or what the node waits, in words.
+        waiting_for: Vec<String>,
+    },
     /// Its task was ended from outside, for example with its runtime.
     #[error("the node's task is gone: its runtime was shut down, or it panicked")]
     Gone,
     /// It did not end in time; it may still be ending.
     #[error("the node did not stop within {0:?}")]
     StopTimeout(std::time::Duration),
+}
+
+fn waits_for(waiting_for: &[String]) -> String {
+    if waiting_for.is_empty() {
+        return "; no leader is known yet".to_owned();
+    }
+    format!("; it waits: {}", waiting_for.join("; "))
 }

@@ -131,7 +131,7 @@ impl<M: Snapshots> Idle<M> {
             events: events.clone(),
             query,
         };
-        tokio::spawn(machine_task.run(works));
+        machine_task.spawn(works);
         let (status, watched) = watch::channel(Status::from(replica.status()));
         let driver = Driver {
             replica,

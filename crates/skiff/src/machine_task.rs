@@ -35,8 +35,21 @@ pub(crate) struct MachineTask<M: Snapshots> {
 }
 
 impl<M: Snapshots> MachineTask<M> {
-    /// Works until the node's task is gone.
-    pub(crate) async fn run(self, mut work: mpsc::UnboundedReceiver<Work<M>>) {
+    /// Works until the node's task is gone. If a user's code panics where it is not caught, such as
+    /// in the `Drop` of a response, the node stops: without this task it would apply nothing more.
+    pub(crate) fn spawn(self, work: mpsc::UnboundedReceiver<Work<M>>) {
+        let (machine, mailbox) = (Arc::clone(&self.machine), self.mailbox.clone());
+        let task = tokio::spawn(self.run(work));
+        tokio::spawn(async move {
+            if task.await.is_err_and(|error| error.is_panic()) {
+                let index = machine.read().unwrap_or_else(PoisonError::into_inner).applied();
+                let reason = "it panicked while its responses were handed over".to_owned();
+                mailbox.input(Input::MachineFailed { index, reason });
+            }
+        });
+    }
+
+    async fn run(self, mut work: mpsc::UnboundedReceiver<Work<M>>) {
         while let Some(one) = work.recv().await {
             match one {
                 Work::Apply { apply, callers } => self.apply(&apply, &callers),

@@ -136,7 +136,7 @@ impl<M: Snapshots> Node<M> {
 
     /// Waits until this node is a member of a cluster and knows its leader. Waits for as long as it
     /// takes: forming a cluster waits for people to start the other nodes. For whom it waits is in
-    /// [`Status::waiting_for`] and in the events.
+    /// [`Status::waiting_for`] and in the events. [`ready_within`](Self::ready_within) gives up.
     ///
     /// # Errors
     ///
@@ -152,6 +152,22 @@ impl<M: Snapshots> Node<M> {
             return Ok(());
         }
         Err(self.stopped().await.err().unwrap_or(NodeError::Gone))
+    }
+
+    /// As [`ready`](Self::ready), for at most this long.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError::NotReady`] says for whom it waits; the node goes on trying. Otherwise as
+    /// [`ready`](Self::ready).
+    pub async fn ready_within(&self, timeout: Duration) -> Result<(), NodeError> {
+        match tokio::time::timeout(timeout, self.ready()).await {
+            Ok(ready) => ready,
+            Err(_) => {
+                let waiting_for = self.status().await.waiting_for;
+                Err(NodeError::NotReady { timeout, waiting_for })
+            }
+        }
     }
 
     /// Has a command replicated and applied, and returns the machine's response. When it returns

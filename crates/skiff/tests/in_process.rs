@@ -96,3 +96,41 @@ async fn every_call_can_be_made_from_a_spawned_task() {
     });
     soon("the task", task).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_node_that_waits_says_for_whom_in_time() {
+    let network = MemoryNetwork::new();
+    let nodes = start(&network, &["a", "b"], |builder| builder.peers(["a", "b", "absent"])).await;
+    let patience = std::time::Duration::from_millis(300);
+    let error = soon("an answer", nodes[0].ready_within(patience)).await.unwrap_err();
+    assert!(error.to_string().contains("nobody answers at absent"), "{error}");
+    let error = soon("an answer", nodes[0].command(1)).await.unwrap_err();
+    assert_eq!((error.code(), error.leader()), ("ENOTLEADER", None));
+}
+
+#[tokio::test]
+async fn what_is_not_there_yet_says_so() {
+    let node = Node::builder().state_machine(Counter::default()).start().await.unwrap();
+    soon("ready", node.ready()).await.unwrap();
+    let position = skiff::EntryPosition::default();
+    let path = std::path::Path::new("never-written");
+    let answers = [
+        node.leave().await,
+        node.rejoin().await,
+        node.transfer_leadership(None).await,
+        node.session().await,
+        node.outcome(position).await.map(drop),
+        node.snapshot().await,
+        node.backup(path).await,
+    ];
+    for answer in answers {
+        let error = answer.unwrap_err();
+        assert!(matches!(error, CommandError::Unsupported { .. }), "{error}");
+        assert_eq!((error.code(), error.outcome()), ("EUNSUPPORTED", skiff::Outcome::NotApplied));
+    }
+    assert!(!path.exists());
+    for consistency in [Consistency::Lease, Consistency::BoundedStale(1)] {
+        let error = node.read(consistency, |machine| machine.value).await.unwrap_err();
+        assert!(matches!(error, skiff::ReadError::Unsupported { .. }), "{error}");
+    }
+}

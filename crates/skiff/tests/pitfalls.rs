@@ -268,3 +268,64 @@ impl skiff::storage::Persistence for Shared {
         self.0.open(opening)
     }
 }
+
+/// A response that goes off when nobody takes it.
+#[derive(Serialize, Deserialize)]
+struct Fused(bool);
+
+impl Drop for Fused {
+    fn drop(&mut self) {
+        assert!(!self.0 || std::thread::panicking(), "nobody took it");
+    }
+}
+
+/// Answers with a response that must be taken, once its gate is open.
+struct Touchy(Arc<std::sync::Mutex<()>>);
+
+impl StateMachine for Touchy {
+    type Command = u64;
+    type Response = Fused;
+
+    fn apply(&mut self, _: u64, _: At) -> Fused {
+        let _gate = self.0.lock().unwrap();
+        Fused(true)
+    }
+}
+
+impl skiff::Snapshots for Touchy {
+    fn snapshot(&self) -> Result<skiff::SnapshotWriter, skiff::MachineError> {
+        Ok(Box::new(|_| Ok(())))
+    }
+
+    fn restore(
+        &mut self,
+        _: &mut dyn std::io::Read,
+        _: skiff::Mark,
+    ) -> Result<(), skiff::MachineError> {
+        Ok(())
+    }
+}
+
+/// A user's code failed beside `apply`, where nobody looked: the node lived on and applied nothing
+/// any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[allow(clippy::await_holding_lock, reason = "the machine waits for it, not this task")]
+async fn panic_beside_apply_stops_the_node() {
+    let gate = Arc::new(std::sync::Mutex::new(()));
+    let machine = Touchy(Arc::clone(&gate));
+    let node = Node::builder().state_machine(machine).bootstrap().start().await.unwrap();
+    soon("ready", node.ready()).await.unwrap();
+    let before = node.status().await.committed;
+    let shut = gate.lock().unwrap();
+    let calling = tokio::spawn({
+        let node = node.clone();
+        async move { node.command(1_u64).await.map(std::mem::forget) }
+    });
+    let mut watch = node.watch();
+    soon("the commit", watch.wait_for(|status| status.committed > before)).await.unwrap();
+    calling.abort();
+    assert!(calling.await.is_err_and(|error| error.is_cancelled()));
+    drop(shut);
+    let why = soon("the end", node.stopped()).await.unwrap_err().to_string();
+    assert!(why.contains("panicked"), "{why}");
+}
