@@ -12,9 +12,10 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 /// The layers, from the top. To the right stands all that a crate may use of ours.
 const LAYERS: &[(&str, &[&str])] = &[
-    ("skiff-cli", &["skiff", "skiff-kv", "skiff-wal"]),
+    ("skiff-cli", &["skiff", "skiff-kv", "skiff-sim", "skiff-wal"]),
     ("skiff-kv", &["skiff"]),
     ("skiff", &["skiff-replica", "skiff-tcp", "skiff-wal"]),
+    ("skiff-sim", &["skiff-replica", "skiff-transport", "skiff-wal"]),
     ("skiff-replica", &["skiff-core", "skiff-storage", "skiff-transport"]),
     ("skiff-tcp", &["skiff-transport"]),
     ("skiff-wal", &["skiff-core", "skiff-storage"]),
@@ -36,7 +37,7 @@ const TOKIO: &[(&str, DependencyKind)] = &[
 
 /// Crates that must not reach tokio through others either, nor threads through it.
 const WITHOUT_RUNTIME: &[&str] =
-    &["skiff-core", "skiff-storage", "skiff-transport", "skiff-wal", "skiff-replica"];
+    &["skiff-core", "skiff-storage", "skiff-transport", "skiff-wal", "skiff-replica", "skiff-sim"];
 
 const LINES_PER_FILE: usize = 600;
 const LINES_OF_THE_CORE: usize = 4_500;

@@ -41,6 +41,9 @@ pub struct Config {
     pub seed: u64,
     /// Which rules are in force.
     pub options: Options,
+    /// Whether every invariant is checked at every step; a broken one stops the node. Default: in
+    /// debug builds. Simulations switch it on.
+    pub check_invariants: bool,
 }
 
 /// Rules that can be switched off, each for peers that do not know them (the protocol of the
@@ -105,6 +108,7 @@ impl Config {
             command_bytes: 8 << 20,
             seed: 0,
             options: Options::default(),
+            check_invariants: cfg!(debug_assertions),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::{
     message::{AppendOutcome, AppendReply, Message},
+    mutants::{Mutant, planted},
     outbox::Gate,
     raft::Raft,
     role::{Role, Transition},
@@ -76,7 +77,7 @@ impl Raft {
     pub(crate) fn answer_vote(&mut self, from: NodeId, last: Position) {
         let vote = self.local.hard.vote;
         let led = self.role.leader(self.local.id()).is_some();
-        let free = vote == Some(from) || (vote.is_none() && !led);
+        let free = vote == Some(from) || (vote.is_none() && !led) || planted(Mutant::VotesTwice);
         let may_vote = matches!(self.role, Role::Follower(_) | Role::PreCandidate(_));
         let granted = free && may_vote && last.is_as_up_to_date_as(self.local.log.last());
         if !granted {

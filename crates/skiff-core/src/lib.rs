@@ -20,6 +20,8 @@ mod machine;
 mod membership;
 mod membership_history;
 mod message;
+#[doc(hidden)]
+pub mod mutants;
 mod outbox;
 mod output;
 mod progress;

@@ -90,7 +90,7 @@ impl Raft {
         if self.stopped.is_some() {
             return self.reject_stopped(&input);
         }
-        let before = cfg!(debug_assertions).then(|| Witness::of(self));
+        let before = self.local.config.check_invariants.then(|| Witness::of(self));
         self.local.now = self.local.now.max(now);
         self.take(input);
         if let Some(before) = before
@@ -224,6 +224,12 @@ impl Raft {
     #[must_use]
     pub fn last(&self) -> Position {
         self.local.log.last()
+    }
+
+    /// The term of the entry at `index`, or of the position the log begins after; `None` elsewhere.
+    #[must_use]
+    pub fn term_at(&self, index: Index) -> Option<Term> {
+        self.local.log.term_at(index)
     }
 
     /// Up to where the log is durable.
