@@ -172,6 +172,20 @@ fn apply_lag_bounded() {
     cluster.propose(A, 1_000, "y");
     cluster.settle();
     assert!(matches!(cluster.answer(A, 1_000), Some(Ok(_))));
+
+    // A follower's machine holds up nobody else, and is not handed more than it can hold.
+    cluster.member(C).slow_machine = true;
+    for token in 2_000..3_000 {
+        cluster.propose(A, token, "x");
+        cluster.settle();
+        assert!(matches!(cluster.answer(A, token), Some(Ok(_))));
+    }
+    let (handed, durable) = (cluster.members[&C].applied.len(), cluster.raft(C).durable());
+    assert!(handed + 900 < usize::try_from(durable.0).unwrap(), "{handed} of {durable}");
+    while !cluster.members[&C].applying.is_empty() {
+        cluster.finish_apply(C);
+    }
+    assert_eq!(cluster.commands(C), cluster.commands(A));
 }
 
 /// Where every disk needed longer for a write than an election timeout, candidates raised terms for

@@ -1,7 +1,8 @@
 //! Elections, votes, terms.
 
 use skiff_core::{
-    HardState, Index, Input, Membership, Message, Options, Position, Reject, StateName, Term,
+    HardState, Index, Input, Membership, Message, NodeId, Options, Position, Reject, StateName,
+    Term,
 };
 
 use crate::common::{
@@ -161,10 +162,13 @@ fn timer_reset_only_when_earned() {
 }
 
 /// In our ancestor's line past votes blocked later ones, and a node that had joined kept campaigning
-/// for ever. Six nodes; the leader dies twice and comes back.
+/// for ever. Six nodes; the leader dies twice and comes back; the sixth comes late and has heard
+/// nothing yet.
 #[test]
 fn refused_candidate_yields() {
     let mut cluster = Cluster::new(&[1, 2, 3, 4, 5, 6], |c| c.options = Options::foreign());
+    let sixth = NodeId(6);
+    cluster.crash(sixth);
     for _ in 0..2 {
         let leader = cluster.elect();
         cluster.run(500);
@@ -173,8 +177,19 @@ fn refused_candidate_yields() {
         cluster.start(leader);
         cluster.run(1_000);
         let now = cluster.leader();
-        assert!(cluster.ids().iter().all(|id| cluster.raft(*id).leader() == now));
+        let five = cluster.ids().into_iter().filter(|id| *id != sixth);
+        assert!(five.into_iter().all(|id| cluster.raft(id).leader() == now));
     }
+    cluster.start(sixth);
+    cluster.time_out(sixth);
+    assert_eq!(cluster.state(sixth), StateName::Candidate, "it asks before it hears");
+    assert!(cluster.run_until(3_000, |c| {
+        let leader = c.leader();
+        leader.is_some() && c.ids().iter().all(|id| c.raft(*id).leader() == leader)
+    }));
+    let (leader, term) = (cluster.leader(), cluster.raft(sixth).term());
+    cluster.run(3_000);
+    assert_eq!((cluster.leader(), cluster.raft(sixth).term()), (leader, term), "and then follows");
 }
 
 /// Pre-votes of a lower term were ignored, so that two survivors of different terms never elected.

@@ -81,3 +81,26 @@ fn recovered_joint_commits_first() {
     assert!(cluster.run_until(3_000, |c| c.raft(A).committed() >= Index(2)));
     assert!(cluster.raft(A).membership().is_joint(), "nobody ends it unasked yet");
 }
+
+/// A node that was removed while it was cut off came back with a high term and deposed one leader
+/// after the other. {A, B, C} has become {A, B}; C has not heard of it.
+#[test]
+fn removed_node_is_quiet() {
+    for pre_vote in [true, false] {
+        let options = Options { pre_vote, ..Options::default() };
+        let mut cluster = Cluster::founded(Membership::of([A, B, C]), |c| c.options = options);
+        let entries = vec![entry(1, 1), change(2, 1, Membership::of([A, B]))];
+        cluster.put(A, 1, None, entries.clone());
+        cluster.put(B, 1, None, entries);
+        cluster.put(C, 1, None, log(&[1]));
+        cluster.start_all();
+        cluster.isolate(&[C]);
+        cluster.make_leader(A);
+        cluster.run(30_000);
+        let (term, campaigns) = (cluster.raft(A).term(), cluster.raft(C).term());
+        assert_eq!(campaigns > term, !pre_vote, "it campaigned a hundred timeouts long");
+        cluster.heal();
+        cluster.run(30_000);
+        assert_eq!((cluster.leader(), cluster.raft(B).term()), (Some(A), term), "{pre_vote}");
+    }
+}

@@ -4,5 +4,6 @@ mod commit;
 mod disks;
 mod elections;
 mod members;
+mod peers;
 mod reads;
 mod replication;

@@ -21,6 +21,9 @@ fn truncate_only_on_conflict() {
     cluster.hear(A, B, 1, append(3, (2, 1), Vec::new(), 0));
     assert!(cluster.members[&B].pending.is_none(), "nothing is written");
     assert_eq!(cluster.raft(B).last(), Position::new(1, 5));
+    cluster.crash(B);
+    cluster.start(B);
+    assert_eq!(cluster.raft(B).last(), Position::new(1, 5), "a crash here loses nothing");
     cluster.member(B).slow_disk = false;
     cluster.hear(C, B, 3, append(1, (3, 1), vec![entry(4, 3)], 0));
     assert_eq!(cluster.terms(B), [1, 1, 1, 3]);
