@@ -116,6 +116,61 @@ fn another_nodes_refusal_reaches_the_caller_as_it_is() {
     assert_eq!(refused(&mut forwarding.world, &call), CommandError::Busy { bytes: 77 });
 }
 
+/// A command that was passed on was taken for a new one by each node and went round for ever; under
+/// load answers went to the wrong caller. Here two nodes believe each other to lead: each sends the
+/// other's requests back.
+#[test]
+fn forward_once_and_to_whom_asked() {
+    let mut forwarding = Forwarding::new();
+    let call = forwarding.world.command_within("b", 7, SECOND);
+    let (mut seen, mut answered) = (0, 0);
+    for _ in 0..2_000 {
+        forwarding.world.run(MS);
+        let requests = forwarding.requests();
+        for request in &requests[seen..] {
+            let body = Body::Request(Box::new(request.clone()));
+            forwarding.world.strange("b", forwarding.link, forwarding.leader.says(body));
+        }
+        seen = requests.len();
+        let answers = answers(&forwarding.world, "b", forwarding.link);
+        for answer in &answers[answered..] {
+            forwarding.answer(answer.id, answer.result.clone());
+        }
+        answered = answers.len();
+    }
+    let requests = forwarding.requests();
+    assert_eq!(requests.iter().map(|request| request.hops).max(), Some(3));
+    assert!(requests.len() <= 3 + 1_000 / 50, "{} requests in a second", requests.len());
+    assert!(matches!(forwarding.world.answer(&call), Some(Answer::Refused(_))));
+    assert_eq!(forwarding.world.status("b").waiting_calls, 0);
+
+    // Many at once, through nodes that do not lead, while leaders change: each answer is its own.
+    let mut world = three_forwarding();
+    let (mut calls, mut number) = (Vec::new(), 0);
+    for round in 0..4 {
+        let leader = world.elect();
+        for name in followers(&world, &leader).into_iter().cycle().take(250) {
+            number += 1;
+            calls.push((number, world.command(&name, number)));
+        }
+        world.run((4 - round) * 2 * MS);
+        world.crash(&leader);
+        world.run(400 * MS);
+        world.start(&leader);
+    }
+    world.run(10 * SECOND);
+    let history = world.history(&world.leader().expect("all are up"));
+    let mut right = 0;
+    for (number, call) in &calls {
+        if let Some(Answer::Response(sum)) = world.answer(call) {
+            let at = history.iter().position(|done| done == number).expect("it was answered");
+            assert_eq!(sum, history[..=at].iter().sum::<i64>(), "the answer of another");
+            right += 1;
+        }
+    }
+    assert!(right > 300, "only {right} of {} were answered", calls.len());
+}
+
 fn envelope(from: u128, body: Body) -> Envelope {
     let from = NodeId(from);
     Envelope { group: 0, from, to: NodeId(0), boot: 0, body }

@@ -1,9 +1,14 @@
 //! A counter that remembers all it did. It is an engine: neither `Clone` nor serde, so it gives and
-//! takes its state in its own way.
+//! takes its state in its own way, and may keep it.
 
-use std::io::Read;
+use std::{
+    io::Read,
+    sync::{Arc, Mutex},
+};
 
-use skiff_replica::{At, MachineError, Mark, Queries, SnapshotWriter, Snapshots, StateMachine};
+use skiff_replica::{
+    At, Batch, Index, MachineError, Mark, Opened, Queries, SnapshotWriter, Snapshots, StateMachine,
+};
 
 #[derive(Debug, Default)]
 pub(crate) struct Counter {
@@ -11,6 +16,41 @@ pub(crate) struct Counter {
     pub(crate) history: Vec<i64>,
     /// Panics when it is to apply this.
     pub(crate) fails_at: Option<i64>,
+    /// Where it keeps what it holds, if it does.
+    pub(crate) disk: Option<Disk>,
+}
+
+/// What outlives a counter.
+pub(crate) type Disk = Arc<Mutex<Kept>>;
+
+/// What a counter kept, all of it at once.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    history: Vec<i64>,
+    mark: Option<Mark>,
+    stored: Index,
+    /// How often it was given a state.
+    pub(crate) restores: usize,
+}
+
+impl Counter {
+    /// A counter with what was kept.
+    pub(crate) fn open(disk: &Disk) -> Self {
+        let history = disk.lock().expect("no panic").history.clone();
+        let value = history.iter().sum();
+        Self { value, history, fails_at: None, disk: Some(Arc::clone(disk)) }
+    }
+
+    fn keep(&self, stored: Index, mark: Option<Mark>) {
+        let Some(disk) = &self.disk else { return };
+        let mut kept = disk.lock().expect("no panic");
+        kept.history.clone_from(&self.history);
+        kept.stored = stored;
+        if mark.is_some() {
+            kept.restores += 1;
+            kept.mark = mark;
+        }
+    }
 }
 
 impl StateMachine for Counter {
@@ -35,6 +75,24 @@ impl Queries for Counter {
 }
 
 impl Snapshots for Counter {
+    fn apply_batch(&mut self, mut batch: Batch<'_, Self>) -> Result<(), MachineError> {
+        let last = batch.last();
+        while let Some((command, at)) = batch.next_command()? {
+            let response = self.apply(command, at);
+            batch.respond(response);
+        }
+        self.keep(last.index, None);
+        Ok(())
+    }
+
+    fn opened_at(&self) -> Opened {
+        let Some(disk) = &self.disk else { return Opened::Empty };
+        let kept = disk.lock().expect("no panic");
+        kept.mark
+            .clone()
+            .map_or(Opened::Empty, |mark| Opened::At { mark: Box::new(mark), stored: kept.stored })
+    }
+
     fn snapshot(&self) -> Result<SnapshotWriter, MachineError> {
         let history = self.history.clone();
         Ok(Box::new(move |to| {
@@ -42,12 +100,13 @@ impl Snapshots for Counter {
         }))
     }
 
-    fn restore(&mut self, from: &mut dyn Read, _: Mark) -> Result<(), MachineError> {
+    fn restore(&mut self, from: &mut dyn Read, mark: Mark) -> Result<(), MachineError> {
         let mut content = Vec::new();
         from.read_to_end(&mut content)?;
         let numbers = content.chunks_exact(8).filter_map(|chunk| chunk.try_into().ok());
         self.history = numbers.map(i64::from_le_bytes).collect();
         self.value = self.history.iter().sum();
+        self.keep(mark.position.index, Some(mark));
         Ok(())
     }
 }

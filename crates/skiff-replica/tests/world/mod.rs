@@ -221,6 +221,11 @@ impl World {
         running.expect("the node runs").applier.machine().history.clone()
     }
 
+    /// How often a durable machine was given a state.
+    pub(crate) fn restores(&self, name: &str) -> usize {
+        self.nodes[name].kept.lock().expect("no panic").restores
+    }
+
     pub(crate) fn events(&self, name: &str) -> &[Event] {
         &self.nodes[name].events
     }

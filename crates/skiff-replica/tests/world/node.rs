@@ -11,7 +11,10 @@ use skiff_storage::{
     Done as WriteDone, MemoryPersistence, Opening, Persistence, Store, StoreError, Written,
 };
 
-use super::{MS, machine::Counter};
+use super::{
+    MS,
+    machine::{Counter, Disk},
+};
 
 /// How a node is set up.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +31,8 @@ pub(crate) struct Spec {
     /// The machine's first state.
     pub(crate) history: Vec<i64>,
     pub(crate) fails_at: Option<i64>,
+    /// Whether the machine keeps its data over crashes.
+    pub(crate) durable: bool,
     /// How long a write takes.
     pub(crate) disk: u64,
     /// How long the machine takes for a batch.
@@ -66,6 +71,8 @@ pub(crate) struct Node {
     name: String,
     pub(crate) spec: Spec,
     persistence: MemoryPersistence,
+    /// What a durable machine keeps.
+    pub(crate) kept: Disk,
     /// How often the directory was emptied.
     wiped: u128,
     /// Counts the runs, so that what was meant for an earlier one is not taken by a later.
@@ -101,6 +108,7 @@ impl Node {
             name: name.to_owned(),
             spec,
             persistence: MemoryPersistence::new(),
+            kept: Disk::default(),
             wiped: 0,
             run: 0,
             running: None,
@@ -125,9 +133,7 @@ impl Node {
             fresh_node: NodeId(self.number()),
         };
         let mut store = self.persistence.open(&opening).expect("the store opens");
-        let fails_at = self.spec.fails_at;
-        let history = self.spec.history.clone();
-        let machine = Counter { value: history.iter().sum(), history, fails_at };
+        let machine = self.machine();
         let start = Start {
             identity: store.identity.clone(),
             log: store.log.load().expect("the log loads"),
@@ -149,6 +155,14 @@ impl Node {
             is_member,
         });
         Ok(())
+    }
+
+    fn machine(&self) -> Counter {
+        if self.spec.durable {
+            return Counter::open(&self.kept);
+        }
+        let (history, fails_at) = (self.spec.history.clone(), self.spec.fails_at);
+        Counter { value: history.iter().sum(), history, fails_at, disk: None }
     }
 
     fn settings(&self) -> Settings {
@@ -180,6 +194,7 @@ impl Node {
 
     pub(crate) fn roll_back(&mut self) {
         self.persistence = MemoryPersistence::new();
+        self.kept = Disk::default();
     }
 
     pub(crate) fn accept(&mut self) -> LinkId {

@@ -1,0 +1,128 @@
+//! Directories that are empty, or copies.
+
+use std::collections::BTreeMap;
+
+use skiff_replica::{Event, Index, Standing, State, Term};
+
+use crate::{
+    done,
+    world::{MS, SECOND, Spec, World, followers, instances},
+};
+
+/// Runs for so long, and notes who leads in which term; never two in one.
+fn run_noting(world: &mut World, nanos: u64, leaders: &mut BTreeMap<Term, String>) {
+    let end = world.now.after(nanos);
+    while world.now < end {
+        world.run(5 * MS);
+        let running = world.names().into_iter().filter(|name| world.is_running(name));
+        for name in running.filter(|name| world.status(name).state == State::Leader) {
+            let first = leaders.entry(world.status(&name).term).or_insert_with(|| name.clone());
+            assert_eq!(*first, name, "two leaders in one term");
+        }
+    }
+}
+
+/// A voter that came back with an empty disk voted, or counted as before. The leader dies while the
+/// third lacks the last entry that the leader and the wiped one had acknowledged: nobody may lead.
+#[test]
+fn wiped_voter_no_vote() {
+    let mut world = World::of_three();
+    let leader = world.elect();
+    let [behind, wiped] = <[String; 2]>::try_from(followers(&world, &leader)).unwrap();
+    world.cut(&behind, &leader);
+    world.cut(&behind, &wiped);
+    assert_eq!(done(&mut world, &leader, 7), 7);
+    world.crash(&leader);
+    world.wipe(&wiped);
+    world.heal(&behind, &leader);
+    world.heal(&behind, &wiped);
+    world.start(&wiped);
+    world.run(20 * SECOND);
+    assert_eq!(world.leader(), None, "no leader rather than a lost entry");
+    assert_eq!(world.status(&wiped).standing, Standing::Fresh);
+    let told = world.events(&behind).iter().any(|event| {
+        matches!(event, Event::AdmissionUnsupported { name, replaces: Some(_), .. } if *name == wiped)
+    });
+    let words: Vec<_> = world.status(&wiped).waiting_for.iter().map(ToString::to_string).collect();
+    assert!(told && words.iter().any(|word| word.contains(&behind)), "both say so: {words:?}");
+    world.start(&leader);
+    world.until("it leads again", |world| world.leader().as_ref() == Some(&leader));
+    assert_eq!(done(&mut world, &leader, 1), 8);
+    world.until("the others have it all", |world| world.history(&behind) == [7, 1]);
+}
+
+/// A voter is wiped after its vote and comes back under its name; another campaigns in the same term.
+#[test]
+fn wiped_before_met() {
+    let mut world = World::of_three();
+    let first = world.elect();
+    let [voter, late] = <[String; 2]>::try_from(followers(&world, &first)).unwrap();
+    let (old, before) = (world.status(&voter).node, world.status(&first).term);
+    // The next leader is elected without the late one, by the one that will be wiped.
+    world.cut(&late, &first);
+    world.cut(&late, &voter);
+    world.crash(&first);
+    world.start(&first);
+    world.until("another leader", |world| {
+        [&first, &voter].iter().any(|name| {
+            let status = world.status(name);
+            status.state == State::Leader && status.term > before
+        })
+    });
+    let leader = if world.status(&first).state == State::Leader { first } else { voter };
+    let wiped = followers(&world, &leader).into_iter().find(|name| *name != late).unwrap();
+    let term = world.status(&leader).term;
+    assert!(world.status(&late).term < term);
+    let mut leaders = BTreeMap::from([(term, leader.clone())]);
+    world.crash(&leader);
+    world.wipe(&wiped);
+    world.heal(&late, &leader);
+    world.heal(&late, &wiped);
+    world.start(&wiped);
+    run_noting(&mut world, 20 * SECOND, &mut leaders);
+    assert_eq!(leaders.len(), 1, "the vote was not given twice: {leaders:?}");
+    assert_ne!(world.status(&wiped).node, old, "it is another node");
+    world.start(&leader);
+    run_noting(&mut world, 5 * SECOND, &mut leaders);
+    assert!(leaders.len() > 1 && world.leader().is_some(), "two of three serve");
+    let members = world.status(&late).core.expect("a member").membership;
+    assert_eq!(members.voters.len(), 3);
+    assert!(!members.contains(world.status(&wiped).node));
+}
+
+/// The majority came back empty before the rest and founded a new, empty cluster; the data of the rest
+/// was refused.
+#[test]
+fn empty_majority_does_not_refound() {
+    let names = ["a", "b", "c", "d", "e"];
+    for (count, empty) in [(3, 2), (5, 3), (5, 4)] {
+        for empty_first in [true, false] {
+            let set = &names[..count];
+            let mut world = World::new();
+            set.iter().for_each(|name| world.add(name, Spec::peers(set)));
+            let leader = world.elect();
+            assert_eq!(done(&mut world, &leader, 5), 5);
+            world.until("all have it", |world| set.iter().all(|name| world.value(name) == 5));
+            let before = instances(&world);
+            let (kept, lost) = set.split_at(count - empty);
+            set.iter().for_each(|name| world.crash(name));
+            lost.iter().for_each(|name| world.wipe(name));
+            let order = if empty_first { [lost, kept] } else { [kept, lost] };
+            for some in order {
+                some.iter().for_each(|name| world.start(name));
+                world.run(10 * SECOND);
+            }
+            assert_eq!(instances(&world), before, "{empty} of {count}");
+            assert_eq!(world.leader(), None);
+            for name in lost {
+                assert_eq!(world.status(name).standing, Standing::Fresh);
+                assert!(!world.status(name).waiting_for.is_empty(), "it says for whom it waits");
+            }
+            for name in kept {
+                let core = world.status(name).core.expect("a member");
+                assert!(core.last.index > Index(2), "the data is there");
+                assert!(world.is_running(name));
+            }
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! By what goes wrong.
+
+mod directories;
+mod machines;
