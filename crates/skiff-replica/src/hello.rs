@@ -111,10 +111,15 @@ impl Judge<'_> {
         let mut earlier = self.links.of_node(peer.node).filter(|(_, link)| {
             self.answers(link) && link.peer.as_ref().is_some_and(|old| old.boot < peer.boot)
         });
-        match earlier.next() {
-            Some((link, _)) => Err(Refusal::CopiedData { other: self.links.address(link) }),
-            None => Ok(Verdict::Restarted),
+        if let Some((link, _)) = earlier.next() {
+            return Err(Refusal::CopiedData { other: self.links.address(link) });
         }
+        // One whose connections broke a moment ago may be back at once, where it was.
+        let moved = peer.hello.address != seen.address;
+        if moved && self.now.since(seen.heard) <= self.patience {
+            return Err(Refusal::CopiedData { other: seen.address.clone() });
+        }
+        Ok(Verdict::Restarted)
     }
 
     /// A name belongs to whoever has it and answers.

@@ -53,13 +53,15 @@ pub(crate) struct Dial {
     redial_at: Option<Instant>,
 }
 
-/// What was last seen of a node: its boot counter, the random number of that run, and the highest
-/// term it had made durable.
-#[derive(Clone, Copy, Debug)]
+/// What was last seen of a node: its boot counter, the random number of that run, the highest term
+/// it had made durable, where it said it is, and when it was last heard.
+#[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) boot: u64,
     pub(crate) nonce: u64,
     pub(crate) term: Term,
+    pub(crate) address: String,
+    pub(crate) heard: Instant,
 }
 
 /// Somebody's connection is gone.
@@ -98,8 +100,8 @@ impl Links {
         self.dials.iter_mut().find(|dial| dial.link == Some(link))
     }
 
-    pub(crate) fn seen(&self, node: NodeId) -> Option<Seen> {
-        self.seen.get(&node).copied()
+    pub(crate) fn seen(&self, node: NodeId) -> Option<&Seen> {
+        self.seen.get(&node)
     }
 
     /// The connection by which to speak to a node: the one dialled here if there is one.
@@ -202,12 +204,13 @@ impl Links {
     pub(crate) fn introduce(&mut self, link: LinkId, peer: Peer) -> bool {
         let node = peer.node;
         let Hello { nonce, term, .. } = peer.hello;
-        let seen = Seen { boot: peer.boot, nonce, term };
+        let address = peer.hello.address.clone();
         if let Some(dial) = self.dial_of(link) {
             dial.refused = None;
         }
         let Some(found) = self.links.get_mut(&link) else { return false };
         let is_client = peer.hello.standing == Standing::Client;
+        let seen = Seen { boot: peer.boot, nonce, term, address, heard: found.heard };
         found.peer = Some(peer);
         if is_client {
             return false;
@@ -224,10 +227,13 @@ impl Links {
         let found = self.links.get_mut(&link)?;
         found.up = false;
         found.genesis_at = None;
-        let peer = found.peer.take()?;
+        let (peer, heard) = (found.peer.take()?, found.heard);
         let turned_away = found.close_at.take().is_some();
         if peer.hello.standing == Standing::Client || turned_away {
             return None;
+        }
+        if let Some(seen) = self.seen.get_mut(&peer.node) {
+            seen.heard = seen.heard.max(heard);
         }
         self.choose_path(peer.node);
         let last = !self.paths.contains_key(&peer.node);

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use skiff_replica::{Event, Index, Standing, State, Term};
+use skiff_replica::{Event, Index, Refusal, Standing, State, Term};
+use skiff_transport as wire;
 
 use crate::{
     done,
-    world::{MS, SECOND, Spec, World, followers, instances},
+    world::{MS, SECOND, Spec, World, followers, instances, stranger::Stranger},
 };
 
 /// Runs for so long, and notes who leads in which term; never two in one.
@@ -125,4 +126,72 @@ fn empty_majority_does_not_refound() {
             }
         }
     }
+}
+
+/// A copy of a live node's data, started elsewhere, has opened it once more than the original. It
+/// must not take its place while the original's connections are down for a moment.
+#[test]
+fn clone_with_higher_boot() {
+    let mut world = World::of_three();
+    let leader = world.elect();
+    let original = followers(&world, &leader).remove(0);
+    let status = world.status(&original);
+    let clone = |world: &World, boot: u64| {
+        let mut clone = Stranger::new(status.node.0, &original);
+        clone.boot = boot;
+        clone.hello.address = "elsewhere:9".into();
+        clone.hello.standing = wire::Standing::Member;
+        clone.hello.instance = status.instance.map(|instance| instance.0);
+        clone.hello.term = world.status(&leader).term;
+        clone
+    };
+    let refusals = |world: &World| -> Vec<(String, Refusal)> {
+        let events = world.events(&leader).iter().filter_map(|event| match event {
+            Event::PeerRefused { address, reason } => Some((address.clone(), reason.clone())),
+            _ => None,
+        });
+        events.collect()
+    };
+    let expected =
+        ("elsewhere:9".to_owned(), Refusal::CopiedData { other: format!("{original}:1") });
+    for round in 0..2 {
+        if round == 0 {
+            for name in followers(&world, &original) {
+                world.cut(&original, &name);
+            }
+            world.run(10 * MS);
+            assert!(world.status(&leader).peers.iter().any(|peer| !peer.connected));
+        }
+        let link = clone(&world, 2).meets(&mut world, &leader);
+        assert!(world.was_closed(&leader, link), "round {round}");
+        assert_eq!(refusals(&world), std::slice::from_ref(&expected), "both addresses are named");
+        for name in followers(&world, &original) {
+            world.heal(&original, &name);
+        }
+        world.until("the original is back", |world| {
+            world.status(&leader).peers.iter().all(|peer| peer.connected)
+        });
+    }
+    let value = done(&mut world, &leader, 3);
+    world.until("it has its place", |world| world.value(&original) == value);
+    // Once the original is gone, its data may be elsewhere.
+    world.crash(&original);
+    world.run(2 * SECOND);
+    let link = clone(&world, 2).meets(&mut world, &leader);
+    assert!(!world.was_closed(&leader, link));
+}
+
+/// A node that is started again at once, where it was, waits for nothing.
+#[test]
+fn clone_with_higher_boot_is_told_from_a_restart() {
+    let mut world = World::of_three();
+    let leader = world.elect();
+    let node = followers(&world, &leader).remove(0);
+    world.crash(&node);
+    world.run(MS);
+    world.start(&node);
+    world.run(100 * MS);
+    assert!(world.status(&leader).peers.iter().all(|peer| peer.connected));
+    let refused = |event: &Event| matches!(event, Event::PeerRefused { .. });
+    assert!(!world.events(&leader).iter().any(refused));
 }
