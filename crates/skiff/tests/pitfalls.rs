@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod common;
+mod pitfall;
 
 use std::{sync::Arc, time::Duration};
 

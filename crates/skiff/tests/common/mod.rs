@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use skiff::{At, Builder, Node, StateMachine, Status, transport::MemoryNetwork};
+use skiff::{At, Builder, Node, Snapshots, StateMachine, Status, transport::MemoryNetwork};
 
 /// Adds up.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -74,7 +74,7 @@ pub async fn leader(nodes: &[Node<Counter>]) -> Node<Counter> {
 }
 
 /// Waits until the node's status is as wanted.
-pub async fn until(node: &Node<Counter>, wanted: impl FnMut(&Status) -> bool) -> Status {
+pub async fn until<M: Snapshots>(node: &Node<M>, wanted: impl FnMut(&Status) -> bool) -> Status {
     let mut watch = node.watch();
     soon("a status", watch.wait_for(wanted)).await.unwrap().clone()
 }

@@ -1,0 +1,5 @@
+//! By what goes wrong.
+
+mod calls;
+mod loops;
+mod machines;
