@@ -92,6 +92,55 @@ fn older_and_newer_peer_agree_on_what_both_speak() {
     }
 }
 
+/// Others kept what they had agreed on with a newer build; the node that was rolled back misread it.
+/// Here a peer is upgraded, upgraded too far, and rolled back: each connection is agreed on anew, by
+/// whichever side dials.
+#[test]
+fn rolled_back_node_reads() {
+    let node = node();
+    for (round, (versions, agreed)) in
+        [((1, 5), true), ((2, 5), false), ((1, 1), true)].into_iter().enumerate()
+    {
+        let mut streams = [CONTROL, BULK].map(|lane| {
+            let mut stream = raw(&node.address);
+            stream.write_all(&preamble(versions, lane, 10 + round as u128)).unwrap();
+            stream
+        });
+        for stream in &mut streams {
+            let mut answer = [0; 20];
+            stream.read_exact(&mut answer).unwrap();
+            assert_eq!(answer[..], welcome((1, 1), u16::from(agreed)), "{versions:?}");
+        }
+        if agreed {
+            let number = 100 + round as u64;
+            streams[0].write_all(&framed(&heartbeat(number))).unwrap();
+            node.wait_received(&heartbeat(number));
+        }
+    }
+
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let connection = node.dial(&listener.local_addr().unwrap().to_string());
+    for (versions, agreed) in [((1, 5), 1), ((2, 5), 0), ((1, 1), 1)] {
+        let mut accepted: Vec<_> = (0..2)
+            .map(|_| {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut said = [0; 36];
+                stream.read_exact(&mut said).unwrap();
+                assert_eq!(said[8..12], preamble((1, 1), CONTROL, 1)[8..12], "what it speaks");
+                stream.write_all(&welcome(versions, agreed)).unwrap();
+                (said[12], stream)
+            })
+            .collect();
+        if agreed == 1 {
+            accepted.sort_by_key(|(lane, _)| *lane);
+            let number = 200 + u64::from(versions.1);
+            accepted[0].1.write_all(&framed(&heartbeat(number))).unwrap();
+            node.wait_received(&heartbeat(number));
+        }
+    }
+    connection.close();
+}
+
 #[test]
 fn damaged_preamble_and_unknown_lane_are_refused() {
     let node = node();

@@ -137,6 +137,35 @@ fn bulk_never_delays_heartbeat() {
     assert!(heard.iter().copied().eq(1000..1040), "{heard:?}");
 }
 
+/// The network swallowed everything and closed nothing; long after it was well again the old
+/// connection was waited for. Here an established link goes dead, and those dialled in its place hang.
+#[test]
+fn dead_link_noticed_fast() {
+    let limit = Duration::from_millis(100);
+    let short = || {
+        let builder = TcpTransport::builder().idle_timeout(limit).connect_timeout(limit);
+        let builder = builder.handshake_timeout(limit);
+        Node::start(builder.backoff(Duration::from_millis(1), Duration::from_millis(5)))
+    };
+    let (a, b) = (short(), short());
+    let proxy = Proxy::to(&b.address);
+    let connection = a.dial(&proxy.address);
+    a.wait_up();
+    b.wait_up();
+    let shut = |shut| proxy.there.iter().chain(&proxy.back).for_each(|gate| gate.set(shut));
+    shut(true);
+    assert_eq!(a.wait_down(), "nothing was heard of it for too long");
+    b.wait_down();
+    assert_eq!(connection.send(heartbeat(1)), Err(NotSent::Down), "it is not kept for later");
+    // The calls that hang are given up, one after the other.
+    a.wait_counted(|counted| counted.connect_timeouts + counted.handshake_timeouts >= 2);
+    shut(false);
+    let ups = |told: &[Signal]| told.iter().filter(|signal| **signal == Signal::Up).count();
+    a.wait("the connection to come up again", |told| (ups(told) >= 2).then_some(()));
+    a.wait("it to take something", |_| connection.send(heartbeat(2)).is_ok().then_some(()));
+    b.wait_received(&heartbeat(2));
+}
+
 /// What was on its way when a connection died does not arrive on the next.
 #[test]
 fn old_connection_late_reply() {
