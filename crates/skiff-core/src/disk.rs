@@ -10,18 +10,18 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct Disk {
     /// Term and vote as the last finished write left them.
-    durable: HardState,
-    outstanding: Option<Outstanding>,
+    pub(crate) durable: HardState,
+    pub(crate) outstanding: Option<Outstanding>,
     last_id: WriteId,
     /// After a refused write: when to try again.
-    retry_at: Option<Instant>,
+    pub(crate) retry_at: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Outstanding {
+pub(crate) struct Outstanding {
     id: WriteId,
-    hard_state: HardState,
-    since: Instant,
+    pub(crate) hard_state: HardState,
+    pub(crate) since: Instant,
     /// Whether it was told that this takes long.
     reported: bool,
 }

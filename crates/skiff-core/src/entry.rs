@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// One entry of the replicated log.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Entry {
     /// The term of the leader that made it.
     pub term: Term,
@@ -23,7 +23,7 @@ pub struct Entry {
 }
 
 /// What an entry holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Payload {
     /// Nothing: the first entry of a leader's term, by which it learns what is committed
     /// (dissertation 6.4).

@@ -14,7 +14,7 @@ pub(crate) struct Inflight {
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Inflights {
-    queue: VecDeque<Inflight>,
+    pub(crate) queue: VecDeque<Inflight>,
     bytes: usize,
 }
 

@@ -10,6 +10,7 @@ mod disk;
 mod election;
 mod entry;
 mod error;
+mod fingerprint;
 mod inflights;
 mod input;
 mod invariants;

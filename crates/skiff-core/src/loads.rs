@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Who needs the entries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Purpose {
     /// The state machine.
     Apply,
@@ -19,8 +19,8 @@ pub(crate) enum Purpose {
     Replicate(NodeId, Term),
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Load {
+#[derive(Clone, Copy, Debug, Hash)]
+pub(crate) struct Load {
     purpose: Purpose,
     from: Index,
     to: Index,
@@ -29,7 +29,7 @@ struct Load {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Loads {
     last_id: LoadId,
-    under_way: BTreeMap<LoadId, Load>,
+    pub(crate) under_way: BTreeMap<LoadId, Load>,
 }
 
 impl Loads {

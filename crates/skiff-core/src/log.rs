@@ -25,37 +25,37 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct Log {
     /// The log begins after this.
-    base: Position,
+    pub(crate) base: Position,
     /// The last index; `base.index` if the log is empty.
-    last: Index,
+    pub(crate) last: Index,
     /// The time of the last entry.
-    last_time: LogTime,
+    pub(crate) last_time: LogTime,
     /// Each term after `base` with its first index, ascending in both.
-    terms: Vec<(Index, Term)>,
+    pub(crate) terms: Vec<(Index, Term)>,
     /// The newest entries without a gap up to `last`. Older ones are with the store.
     cache: VecDeque<Entry>,
     cache_bytes: usize,
     cache_limit: usize,
     /// Bytes of the cached entries behind `committed`.
-    uncommitted_bytes: usize,
-    durable: Index,
-    committed: Index,
+    pub(crate) uncommitted_bytes: usize,
+    pub(crate) durable: Index,
+    pub(crate) committed: Index,
     /// Where the store's log ends once the outstanding write is done.
-    stored: Index,
+    pub(crate) stored: Index,
     /// What the next write must first cut from the store's log.
-    truncate_from: Option<Index>,
-    outstanding: Option<Stretch>,
+    pub(crate) truncate_from: Option<Index>,
+    pub(crate) outstanding: Option<Stretch>,
 }
 
 /// The part of the log that the outstanding write carries.
 #[derive(Clone, Copy, Debug)]
-struct Stretch {
+pub(crate) struct Stretch {
     write: WriteId,
     /// Where the store's log ended before, less what this write cuts.
-    kept: Index,
-    truncate_from: Option<Index>,
+    pub(crate) kept: Index,
+    pub(crate) truncate_from: Option<Index>,
     /// The last entry of the write that is still in the log.
-    last: Index,
+    pub(crate) last: Index,
 }
 
 impl Log {

@@ -21,13 +21,13 @@ pub(crate) struct Machine {
     /// It was handed everything up to here.
     handed: Index,
     /// What it was handed and has not finished: last index and bytes of each batch.
-    batches: VecDeque<(Index, usize)>,
+    pub(crate) batches: VecDeque<(Index, usize)>,
     batch_bytes: usize,
     /// Requests accepted here, by the index of their entry, ascending, with its size.
-    proposals: VecDeque<(Index, Token, usize)>,
+    pub(crate) proposals: VecDeque<(Index, Token, usize)>,
     proposal_bytes: usize,
     /// Confirmed reads and the index they wait for, ascending.
-    reads: VecDeque<(Index, Token)>,
+    pub(crate) reads: VecDeque<(Index, Token)>,
 }
 
 /// What the machine lane has to do next.

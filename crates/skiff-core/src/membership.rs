@@ -11,7 +11,7 @@ use crate::{quorum, types::NodeId};
 ///
 /// While `outgoing` is not empty the membership is *joint* (dissertation 4.3): everything needs a
 /// majority of `voters` and a majority of `outgoing`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Membership {
     /// Those whose votes and acknowledgements count; the incoming half while joint.
     pub voters: BTreeSet<NodeId>,
@@ -24,7 +24,7 @@ pub struct Membership {
 }
 
 /// What is known of a member besides its [`NodeId`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Node {
     /// The name its user gave it.
     pub name: String,

@@ -10,7 +10,7 @@ pub(crate) struct MembershipHistory {
     /// The one in force where the log begins.
     base: (Index, Arc<Membership>),
     /// Those in the log, ascending.
-    later: Vec<(Index, Arc<Membership>)>,
+    pub(crate) later: Vec<(Index, Arc<Membership>)>,
 }
 
 impl MembershipHistory {

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// A message between the cores of two nodes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Message {
     /// Would you vote for me in `campaign`? Changes nothing at the receiver (dissertation 9.6).
     PreVote {
@@ -61,7 +61,7 @@ pub enum Message {
 }
 
 /// The body of [`Message::Append`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Append {
     /// The number of this Append among all that its sender sent to this peer in this term.
     pub seq: u64,
@@ -76,7 +76,7 @@ pub struct Append {
 }
 
 /// The body of [`Message::AppendReply`]: facts about the follower as they stood when it left.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AppendReply {
     /// The highest [`Append::seq`] received from this leader in this term.
     pub seq: u64,
@@ -90,7 +90,7 @@ pub struct AppendReply {
 }
 
 /// What an [`AppendReply`] says about the follower's log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AppendOutcome {
     /// The follower's log equals the leader's up to and including this index, and is durable there.
     Matched(Index),

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// What must be durable before a promise may leave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Gate {
     /// The current term.
     Term,
@@ -22,8 +22,8 @@ pub(crate) enum Gate {
 
 /// A message whose content was fixed when it was decided. It is dropped when the term or the role
 /// that made it is gone.
-#[derive(Clone, Debug)]
-struct Promise {
+#[derive(Clone, Debug, Hash)]
+pub(crate) struct Promise {
     to: NodeId,
     message: Message,
     gate: Gate,
@@ -41,7 +41,7 @@ const fn is_granted(message: &Message) -> bool {
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Outbox {
-    promises: VecDeque<Promise>,
+    pub(crate) promises: VecDeque<Promise>,
     /// Events and refusals, which wait for nothing.
     news: VecDeque<Output>,
 }

@@ -53,7 +53,7 @@ pub(crate) struct Progress {
     pub(crate) load_failed: bool,
     /// A heartbeat is due: that is all a member gets whose connection is broken.
     pub(crate) life_due: bool,
-    backoff: u32,
+    pub(crate) backoff: u32,
 }
 
 impl Progress {

@@ -48,7 +48,7 @@ pub struct Raft {
     pub(crate) local: Local,
     pub(crate) role: Role,
     /// Why the node must not go on.
-    stopped: Option<Fatal>,
+    pub(crate) stopped: Option<Fatal>,
     /// Whether that was told.
     stop_told: bool,
 }

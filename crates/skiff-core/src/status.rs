@@ -51,7 +51,7 @@ pub struct PeerStatus {
 }
 
 /// How entries are sent to a member.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PeerState {
     /// One at a time, until it is known where the logs agree.
     Probe,

@@ -7,7 +7,7 @@ use crate::{local::Local, message::Message, outbox::Gate, role::Transition, type
 #[derive(Clone, Debug)]
 pub(crate) struct Candidate {
     /// Those who voted for this node, itself included once its own vote is durable.
-    granted: BTreeSet<NodeId>,
+    pub(crate) granted: BTreeSet<NodeId>,
 }
 
 impl Candidate {

@@ -15,22 +15,22 @@ use crate::{
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Follower {
-    leader: Option<NodeId>,
+    pub(crate) leader: Option<NodeId>,
     /// When the leader was last heard; `None` also once its connection is known to be closed.
     heard_at: Option<Instant>,
     /// The log equals this term's leader's up to here.
-    verified: Index,
+    pub(crate) verified: Index,
     /// The highest numbers received from the leader in this term.
-    seq: u64,
-    round: Round,
+    pub(crate) seq: u64,
+    pub(crate) round: Round,
     /// What the leader was last told.
-    told_round: Round,
-    told_matched: Index,
+    pub(crate) told_round: Round,
+    pub(crate) told_matched: Index,
     /// The leader waits for an answer although none of these has moved.
-    owes_reply: bool,
+    pub(crate) owes_reply: bool,
     /// A refusal, fixed when it was decided.
-    mismatch: Option<AppendReply>,
-    reads: ForwardedReads,
+    pub(crate) mismatch: Option<AppendReply>,
+    pub(crate) reads: ForwardedReads,
 }
 
 impl Follower {

@@ -27,16 +27,16 @@ pub(crate) struct Leader {
     /// Everybody else.
     pub(crate) peers: BTreeMap<NodeId, Progress>,
     /// The newest round of signs of life.
-    round: Round,
+    pub(crate) round: Round,
     /// The highest number of an Append to a member that is gone.
-    seq_floor: u64,
+    pub(crate) seq_floor: u64,
     /// An index that is committed once anything of this term is: no read may be served below it.
-    term_start: Index,
+    pub(crate) term_start: Index,
     heartbeat_at: Instant,
     quorum_check_at: Instant,
     /// What was committed by the others alone, and since when.
-    lagging: Option<(Index, Instant)>,
-    reads: Reads,
+    pub(crate) lagging: Option<(Index, Instant)>,
+    pub(crate) reads: Reads,
 }
 
 impl Leader {

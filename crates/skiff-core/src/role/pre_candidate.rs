@@ -7,7 +7,7 @@ use crate::{local::Local, message::Message, outbox::Gate, role::Transition, type
 
 #[derive(Clone, Debug)]
 pub(crate) struct PreCandidate {
-    granted: BTreeSet<NodeId>,
+    pub(crate) granted: BTreeSet<NodeId>,
 }
 
 impl PreCandidate {

@@ -11,16 +11,16 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ForwardedReads {
     /// Not asked for yet.
-    waiting: Vec<Token>,
+    pub(crate) waiting: Vec<Token>,
     /// Asked for, each batch under a name that is never used again.
-    asked: Vec<Batch>,
+    pub(crate) asked: Vec<Batch>,
 }
 
 #[derive(Clone, Debug)]
-struct Batch {
-    id: u64,
+pub(crate) struct Batch {
+    pub(crate) id: u64,
     asked_at: Instant,
-    tokens: Vec<Token>,
+    pub(crate) tokens: Vec<Token>,
 }
 
 impl ForwardedReads {

@@ -6,7 +6,7 @@ use alloc::{collections::VecDeque, vec::Vec};
 use crate::types::{Index, NodeId, Round, Token};
 
 /// Who wants to read.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub(crate) enum Reader {
     /// A caller here.
     Local(Token),
@@ -14,7 +14,7 @@ pub(crate) enum Reader {
     Follower { from: NodeId, batch: u64 },
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct Reads {
     /// In no round yet, each with the index it must see.
     waiting: Vec<(Index, Reader)>,
