@@ -1,0 +1,312 @@
+//! The judges: each one property, in a file of its own, which begins with it in a sentence. Each looks
+//! only at what has changed.
+//!
+//! What the others judge waits for its feature: memberships that change, sessions, snapshots beyond
+//! the first, transfers, leases.
+
+pub(crate) mod answers;
+mod commit_rule;
+mod durable_before_told;
+mod election_safety;
+mod leader_append_only;
+mod leader_completeness;
+pub(crate) mod ledger;
+mod log_matching;
+mod monotonic;
+pub(crate) mod no_storm;
+mod one_instance;
+mod one_vote;
+mod reads;
+mod state_machine_safety;
+
+use bytes::Bytes;
+use skiff_replica::{
+    Index, InstanceId, Position, Term,
+    core::{Entry, Message, NodeId, Payload, Raft, Write},
+    storage::Recovered,
+};
+
+use self::{
+    answers::Answers,
+    election_safety::ElectionSafety,
+    leader_append_only::LeaderAppendOnly,
+    ledger::{Ledger, Left, entry_hash},
+    log_matching::LogMatching,
+    monotonic::Monotonic,
+    no_storm::NoStorm,
+    one_instance::OneInstance,
+    one_vote::OneVote,
+    state_machine_safety::StateMachineSafety,
+};
+use crate::{failure::Failure, hash};
+
+/// A judge's name and what it found.
+type Judged<T = ()> = Result<T, Failure>;
+
+/// What was last seen of a node.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    term: Term,
+    leads: bool,
+    committed: Index,
+}
+
+/// All judges, and what they share.
+#[derive(Debug)]
+pub(crate) struct Judges {
+    pub(crate) now: u64,
+    pub(crate) ledgers: Vec<Ledger>,
+    /// Disks lie or are rolled back: what only honest disks can promise is not judged.
+    pub(crate) lenient: bool,
+    seen: Vec<Seen>,
+    election_safety: ElectionSafety,
+    leader_append_only: LeaderAppendOnly,
+    log_matching: LogMatching,
+    state_machine_safety: StateMachineSafety,
+    monotonic: Monotonic,
+    one_vote: OneVote,
+    answers: Answers,
+    one_instance: OneInstance,
+    no_storm: NoStorm,
+}
+
+/// What has changed for the better, for the count of states reached.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Changed {
+    pub(crate) elected: bool,
+    pub(crate) stepped_down: bool,
+    pub(crate) same_term: bool,
+    pub(crate) newly_committed: u64,
+}
+
+impl Judges {
+    pub(crate) fn new(nodes: usize, lenient: bool) -> Self {
+        Self {
+            now: 0,
+            ledgers: vec![Ledger::default(); nodes],
+            lenient,
+            seen: vec![Seen::default(); nodes],
+            election_safety: ElectionSafety::default(),
+            leader_append_only: LeaderAppendOnly::new(nodes),
+            log_matching: LogMatching::default(),
+            state_machine_safety: StateMachineSafety::new(nodes),
+            monotonic: Monotonic::new(nodes),
+            one_vote: OneVote::default(),
+            answers: Answers::default(),
+            one_instance: OneInstance::default(),
+            no_storm: NoStorm::new(nodes),
+        }
+    }
+
+    /// Puts a judge's name to what it found.
+    pub(crate) fn named<T>(&self, judge: &str, found: Result<T, String>) -> Judged<T> {
+        found.map_err(|text| Failure { judge: judge.to_owned(), text, at: self.now })
+    }
+
+    /// As [`named`](Self::named), for what only honest disks can promise.
+    fn if_honest(&self, judge: &str, found: Result<(), String>) -> Judged {
+        if self.lenient { Ok(()) } else { self.named(judge, found) }
+    }
+
+    pub(crate) fn event(&mut self, now: u64, waiting: usize) -> Judged {
+        self.now = now;
+        let found = self.no_storm.event(now, waiting);
+        self.named("no_storm", found)
+    }
+
+    pub(crate) fn job(&self, count: u32) -> Judged {
+        self.named("no_storm", NoStorm::job(count))
+    }
+
+    /// The newest entry known to be committed.
+    pub(crate) const fn newest(&self) -> Position {
+        self.state_machine_safety.newest()
+    }
+
+    /// A node puts a write out.
+    pub(crate) fn writes(&mut self, node: usize, write: &Write) -> Judged {
+        let ledger = &mut self.ledgers[node];
+        let found = match write.entries.first() {
+            Some(first) => {
+                let index = first.index.prev();
+                let before = match write.begin_after {
+                    Some(base) if base.index == index => Some(base.term),
+                    _ => ledger.at(index).map(|(term, _)| term),
+                };
+                let prev = before.unwrap_or_default();
+                let prev = if index.0 <= 1 { Term(index.0) } else { prev };
+                self.log_matching.look(Position { term: prev, index }, &write.entries)
+            }
+            None => Ok(()),
+        };
+        ledger.in_flight = Some(write.clone());
+        self.if_honest("log_matching", found)
+    }
+
+    /// A write has become durable; `unsynced` operations on files are not.
+    pub(crate) fn written(&mut self, node: usize, write: &Write, unsynced: usize) -> Judged {
+        self.ledgers[node].written(write);
+        let found = crate::failure::must(unsynced == 0 || self.lenient, || {
+            format!("a write is told durable with {unsynced} operations unsynced")
+        });
+        self.named("durable_before_told", found)
+    }
+
+    /// A write left no trace.
+    pub(crate) fn write_refused(&mut self, node: usize) {
+        self.ledgers[node].in_flight = None;
+    }
+
+    /// A message of the core leaves a node.
+    pub(crate) fn sends(&mut self, node: usize, to: NodeId, term: Term, message: &Message) -> Judged {
+        let found = self.no_storm.sends(node, self.now);
+        self.named("no_storm", found)?;
+        let ledger = &self.ledgers[node];
+        let (me, found) = (ledger.node, durable_before_told::sends(ledger, to, term, message));
+        self.named("durable_before_told", found)?;
+        match message {
+            Message::Vote { .. } => {
+                let found = self.one_vote.votes(me, term, me);
+                self.if_honest("one_vote", found)?;
+            }
+            Message::VoteReply { granted: true } => {
+                let found = self.one_vote.votes(me, term, to);
+                self.if_honest("one_vote", found)?;
+            }
+            Message::Append(append) => {
+                let found = self.election_safety.leads(me, term);
+                self.if_honest("election_safety", found)?;
+                let found = self.log_matching.look(append.prev, &append.entries);
+                self.if_honest("log_matching", found)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Something has happened to a node.
+    pub(crate) fn look(&mut self, node: usize, instance: InstanceId, raft: &Raft) -> Judged<Changed> {
+        let seen = self.seen[node];
+        let now =
+            Seen { term: raft.term(), leads: raft.is_leader(), committed: raft.committed() };
+        self.seen[node] = now;
+        let mut changed = Changed {
+            elected: now.leads && !(seen.leads && seen.term == now.term),
+            stepped_down: seen.leads && !now.leads,
+            same_term: seen.term == now.term,
+            newly_committed: 0,
+        };
+        let found = self.monotonic.look(node, raft);
+        self.if_honest("monotonic", found)?;
+        let found = self.leader_append_only.look(node, raft);
+        self.if_honest("leader_append_only", found)?;
+        if changed.elected {
+            let found = self.election_safety.leads(raft.id(), now.term);
+            self.if_honest("election_safety", found)?;
+            self.if_honest("leader_completeness", leader_completeness::elected(raft, self.newest()))?;
+            let found = self.one_instance.serves(instance);
+            self.if_honest("one_instance", found)?;
+        }
+        if now.committed > seen.committed {
+            if now.leads {
+                self.if_honest("commit_rule", commit_rule::advanced(raft, seen.committed))?;
+            }
+            changed.newly_committed = self.commits(raft, seen.committed)?;
+        }
+        Ok(changed)
+    }
+
+    /// A node's commit index has moved: what is committed is the same everywhere, and durable.
+    fn commits(&mut self, raft: &Raft, before: Index) -> Judged<u64> {
+        let mut new = 0;
+        // The first entry is the genesis: a snapshot, which everybody begins with.
+        for index in before.0.max(1) + 1..=raft.committed().0 {
+            let index = Index(index);
+            let Some(term) = raft.term_at(index) else { continue };
+            let hash = self.log_matching.hash_of(index, term).unwrap_or_default();
+            let found = self.state_machine_safety.committed(Position { term, index }, hash);
+            match found {
+                Ok(first) => new += u64::from(first),
+                Err(_) if self.lenient => {}
+                Err(text) => return self.named("state_machine_safety", Err(text)),
+            }
+        }
+        if new > 0 {
+            let at = self.newest();
+            let found = durable_before_told::committed(&self.ledgers, raft.membership(), at);
+            self.if_honest("durable_before_told", found)?;
+        }
+        Ok(new)
+    }
+
+    /// A machine was brought to its state after this entry.
+    pub(crate) fn restored(&mut self, node: usize, index: Index) {
+        self.state_machine_safety.restored(node, index);
+    }
+
+    /// A machine is handed an entry.
+    pub(crate) fn applies(&mut self, node: usize, entry: &Entry, raft: &Raft) -> Judged {
+        let found = self.monotonic.applies(node, entry.index, raft);
+        self.if_honest("monotonic", found)
+    }
+
+    /// A machine has applied an entry, with this response.
+    pub(crate) fn applied(&mut self, node: usize, entry: &Entry, response: Option<&Bytes>) -> Judged {
+        let response = response.map(|bytes| hash::of(bytes));
+        let (at, hash) = (entry.position(), entry_hash(entry));
+        let first = self.state_machine_safety.is_first(at.index);
+        let found = self.state_machine_safety.applied(node, at, hash, response);
+        self.if_honest("state_machine_safety", found)?;
+        if first && let Payload::Command(bytes) = &entry.payload {
+            let found = self.answers.committed(hash::of(bytes));
+            self.if_honest("answers", found)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn asked(&mut self, command: &Bytes) {
+        self.answers.asked(hash::of(command));
+    }
+
+    pub(crate) fn refused(&mut self, command: &Bytes) -> Judged {
+        let found = self.answers.refused(hash::of(command));
+        self.if_honest("answers", found)
+    }
+
+    pub(crate) fn answered(&self, command: &Bytes) -> Judged {
+        self.if_honest("answers", self.answers.answered(hash::of(command)))
+    }
+
+    pub(crate) fn read(&self, floor: Index, index: Index, applied: Index) -> Judged {
+        self.if_honest("reads", reads::served(floor, index, applied))
+    }
+
+    /// A process has ended.
+    pub(crate) fn ended(&mut self, node: usize) {
+        self.seen[node] = Seen::default();
+        self.leader_append_only.ended(node);
+        self.monotonic.ended(node, self.ledgers[node].hard.term);
+    }
+
+    /// A folder was emptied: whoever comes has another name.
+    pub(crate) fn wiped(&mut self, node: usize) {
+        self.ledgers[node] = Ledger::default();
+        self.monotonic.ended(node, Term::ZERO);
+    }
+
+    /// A process has found this in its folder.
+    pub(crate) fn recovered(&mut self, node: usize, id: NodeId, found: &Recovered) -> Judged<Left> {
+        let ledger = &mut self.ledgers[node];
+        ledger.node = id;
+        let left = ledger.recovered(found);
+        match left {
+            Err(_) if self.lenient => Ok(Left::Nothing),
+            left => self.named("recovery", left),
+        }
+    }
+
+    /// An entry was read back from a folder.
+    pub(crate) fn read_back(&self, node: usize, entry: &Entry) -> Judged {
+        self.if_honest("recovery", self.ledgers[node].check_read(entry))
+    }
+}

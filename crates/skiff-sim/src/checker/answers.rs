@@ -1,0 +1,57 @@
+//! Every call is answered, once and in time, and the answer is true: what was answered is committed,
+//! and what was refused without effect has none.
+
+use std::collections::BTreeMap;
+
+use crate::failure::{Verdict, must};
+
+/// What may have become of the attempts to run one command.
+#[derive(Clone, Copy, Debug, Default)]
+struct Attempts {
+    /// Those that may have had an effect.
+    open: u32,
+    committed: u32,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Answers {
+    by_command: BTreeMap<u64, Attempts>,
+}
+
+impl Answers {
+    /// A client asks for the command of this hash.
+    pub(crate) fn asked(&mut self, command: u64) {
+        self.by_command.entry(command).or_default().open += 1;
+    }
+
+    /// It was told that the command had no effect and will have none.
+    pub(crate) fn refused(&mut self, command: u64) -> Verdict {
+        let attempts = self.by_command.entry(command).or_default();
+        attempts.open = attempts.open.saturating_sub(1);
+        attempts.check()
+    }
+
+    /// It was told that the command was done.
+    pub(crate) fn answered(&self, command: u64) -> Verdict {
+        let committed = self.by_command.get(&command).map_or(0, |attempts| attempts.committed);
+        must(committed > 0, || "a command was answered that is not committed".to_owned())
+    }
+
+    /// The command was committed, at one more index.
+    pub(crate) fn committed(&mut self, command: u64) -> Verdict {
+        let attempts = self.by_command.entry(command).or_default();
+        attempts.committed += 1;
+        attempts.check()
+    }
+}
+
+impl Attempts {
+    fn check(self) -> Verdict {
+        must(self.committed <= self.open, || {
+            format!(
+                "a command is committed {} times, {} attempts may have had an effect",
+                self.committed, self.open
+            )
+        })
+    }
+}

@@ -1,0 +1,45 @@
+//! Nothing leaves a node that is not durable there: terms, votes, acknowledgements; and what is taken
+//! for committed is durable on a quorum (dissertation 3.8).
+
+use skiff_replica::{
+    Position, Term,
+    core::{AppendOutcome, HardState, Membership, Message, NodeId},
+};
+
+use super::ledger::Ledger;
+use crate::failure::{Verdict, must};
+
+/// This message leaves the node.
+pub(crate) fn sends(ledger: &Ledger, to: NodeId, term: Term, message: &Message) -> Verdict {
+    must(ledger.hard.term >= term, || {
+        format!("a message of term {term} leaves, {} is durable", ledger.hard.term)
+    })?;
+    let vote_for = match message {
+        Message::Vote { .. } => Some(ledger.node),
+        Message::VoteReply { granted: true } => Some(to),
+        _ => None,
+    };
+    if let Some(vote) = vote_for {
+        let given = HardState { term, vote: Some(vote) };
+        must(ledger.hard == given, || {
+            format!("a vote for {vote} in term {term} leaves, {:?} is durable", ledger.hard)
+        })?;
+    }
+    if let Message::AppendReply(reply) = message
+        && let AppendOutcome::Matched(matched) = reply.outcome
+    {
+        must(matched <= ledger.last(), || {
+            format!("{matched} is acknowledged, {} is durable", ledger.last())
+        })?;
+    }
+    Ok(())
+}
+
+/// Somebody takes this entry for committed.
+pub(crate) fn committed(ledgers: &[Ledger], members: &Membership, at: Position) -> Verdict {
+    let holds = |id| ledgers.iter().any(|ledger| ledger.node == id && ledger.holds(at));
+    must(members.has_quorum(holds), || {
+        let holders: Vec<_> = members.voters.iter().filter(|id| holds(**id)).collect();
+        format!("{at} is committed, but durable only on {holders:?} of {:?}", members.voters)
+    })
+}

@@ -1,0 +1,158 @@
+//! What each node's disk is known to hold: kept from the outside, by what was written to it and
+//! synced.
+
+use skiff_replica::{
+    Index, Position, Term,
+    core::{Entry, HardState, NodeId, Write},
+    storage::Recovered,
+};
+
+use crate::{
+    failure::{Verdict, must},
+    hash,
+};
+
+/// The durable log of one folder.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ledger {
+    pub(crate) node: NodeId,
+    pub(crate) hard: HardState,
+    base: Position,
+    /// Term and hash of each entry after `base`.
+    entries: Vec<(Term, u64)>,
+    /// What was handed to the disk and is not known to be durable.
+    pub(crate) in_flight: Option<Write>,
+}
+
+/// What became of a write that was under way when its process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// There was none.
+    Nothing,
+    Lost,
+    Part,
+    Whole,
+}
+
+/// The hash of what an entry says, its place included.
+pub(crate) fn entry_hash(entry: &Entry) -> u64 {
+    let mut hash = hash::Running::default();
+    hash.number(entry.term.0);
+    hash.number(entry.index.0);
+    hash.number(entry.time.0);
+    hash.number(u64::from(entry.payload.kind()));
+    hash.bytes(&entry.payload.body());
+    hash.value()
+}
+
+impl Ledger {
+    pub(crate) fn last(&self) -> Index {
+        Index(self.base.index.0 + self.entries.len() as u64)
+    }
+
+    pub(crate) fn at(&self, index: Index) -> Option<(Term, u64)> {
+        let place = index.0.checked_sub(self.base.index.0 + 1)?;
+        self.entries.get(usize::try_from(place).ok()?).copied()
+    }
+
+    /// Whether an entry of this term stands at this index, durably.
+    pub(crate) fn holds(&self, position: Position) -> bool {
+        self.base == position || self.at(position.index).is_some_and(|(term, _)| term == position.term)
+    }
+
+    /// A write has become durable.
+    pub(crate) fn written(&mut self, write: &Write) {
+        self.in_flight = None;
+        self.take(write, write.entries.len());
+        self.hard = write.hard_state;
+    }
+
+    /// Takes over a write with so many of its entries.
+    fn take(&mut self, write: &Write, entries: usize) {
+        if let Some(base) = write.begin_after {
+            self.base = base;
+            self.entries.clear();
+        }
+        if let Some(from) = write.truncate_from {
+            self.cut(from.prev());
+        }
+        self.entries.extend(write.entries[..entries].iter().map(|e| (e.term, entry_hash(e))));
+    }
+
+    fn cut(&mut self, last: Index) {
+        let keep = last.0.saturating_sub(self.base.index.0);
+        self.entries.truncate(usize::try_from(keep).unwrap_or(usize::MAX));
+    }
+
+    /// What a process finds in the folder: all that was durable, and all or a part of the write that
+    /// was under way.
+    pub(crate) fn recovered(&mut self, found: &Recovered) -> Result<Left, String> {
+        let Some(write) = self.in_flight.take() else {
+            self.equals(found)?;
+            must(found.hard_state == self.hard, || {
+                format!("{:?} was durable, {:?} was found", self.hard, found.hard_state)
+            })?;
+            return Ok(Left::Nothing);
+        };
+        must(found.hard_state == self.hard || found.hard_state == write.hard_state, || {
+            let (old, new, found) = (self.hard, write.hard_state, found.hard_state);
+            format!("{old:?} was durable, {new:?} was being written, {found:?} was found")
+        })?;
+        let untouched = self.clone().equals(found);
+        let left = if untouched.is_ok() && found.hard_state == self.hard {
+            Left::Lost
+        } else {
+            self.find_part(&write, found).ok_or_else(|| match untouched {
+                Err(words) => words,
+                Ok(()) => "a vote without the entries it came with".to_owned(),
+            })?
+        };
+        self.hard = found.hard_state;
+        Ok(left)
+    }
+
+    /// Takes over the part of a write that was found, if it is one.
+    fn find_part(&mut self, write: &Write, found: &Recovered) -> Option<Left> {
+        let whole = write.entries.len();
+        for entries in (0..=whole).rev() {
+            let mut with = self.clone();
+            with.take(write, entries);
+            if with.equals(found).is_ok() {
+                *self = with;
+                let is_whole = entries == whole && found.hard_state == write.hard_state;
+                return Some(if is_whole { Left::Whole } else { Left::Part });
+            }
+        }
+        None
+    }
+
+    /// Whether what was found is what is known to be there.
+    fn equals(&self, found: &Recovered) -> Verdict {
+        must(found.base == self.base, || {
+            format!("the log began after {}, now after {}", self.base, found.base)
+        })?;
+        must(found.last.index == self.last(), || {
+            format!("the log ended at {}, now at {}", self.last(), found.last)
+        })?;
+        let mut runs = found.terms.iter().peekable();
+        let mut term = self.base.term;
+        for (place, (ours, _)) in self.entries.iter().enumerate() {
+            let index = Index(self.base.index.0 + 1 + place as u64);
+            if let Some((_, next)) = runs.next_if(|(first, _)| *first == index) {
+                term = *next;
+            }
+            must(*ours == term, || format!("entry {index} was of term {ours}, now of {term}"))?;
+        }
+        Ok(())
+    }
+
+    /// Whether an entry that was read back is the one that was written.
+    pub(crate) fn check_read(&self, entry: &Entry) -> Verdict {
+        match self.at(entry.index) {
+            Some((_, written)) => must(written == entry_hash(entry), || {
+                format!("entry {} is not what was written there", entry.position())
+            }),
+            None => Ok(()),
+        }
+    }
+}

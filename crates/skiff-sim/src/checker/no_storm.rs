@@ -1,0 +1,51 @@
+//! No loop without progress, no flood of messages, no queue without end.
+
+use crate::{
+    failure::{Verdict, must},
+    plan::MS,
+};
+
+/// So many jobs a node may put out for one thing that happens.
+const JOBS_MAX: u32 = 20_000;
+/// So many messages a node may send in a window of time.
+const SENDS_MAX: u32 = 4_000;
+const WINDOW: u64 = 50 * MS;
+/// So many things may happen at one moment.
+const AT_ONCE_MAX: u32 = 100_000;
+/// So many things may be about to happen.
+const WAITING_MAX: usize = 400_000;
+
+#[derive(Debug, Default)]
+pub(crate) struct NoStorm {
+    now: u64,
+    at_once: u32,
+    sends: Vec<(u64, u32)>,
+}
+
+impl NoStorm {
+    pub(crate) fn new(nodes: usize) -> Self {
+        Self { sends: vec![(0, 0); nodes], ..Self::default() }
+    }
+
+    /// Something happens.
+    pub(crate) fn event(&mut self, now: u64, waiting: usize) -> Verdict {
+        self.at_once = if now == self.now { self.at_once + 1 } else { 0 };
+        self.now = now;
+        must(self.at_once < AT_ONCE_MAX, || "time stands still".to_owned())?;
+        must(waiting < WAITING_MAX, || format!("{waiting} things are about to happen"))
+    }
+
+    pub(crate) fn job(count: u32) -> Verdict {
+        must(count < JOBS_MAX, || format!("{count} jobs for one thing that happened"))
+    }
+
+    pub(crate) fn sends(&mut self, node: usize, now: u64) -> Verdict {
+        let (window, count) = &mut self.sends[node];
+        if now / WINDOW == *window {
+            *count += 1;
+        } else {
+            (*window, *count) = (now / WINDOW, 1);
+        }
+        must(*count < SENDS_MAX, || format!("{count} messages within {} ms", WINDOW / MS))
+    }
+}

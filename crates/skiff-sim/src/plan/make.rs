@@ -1,0 +1,276 @@
+//! Makes a plan from a seed. Whole classes of faults are off half of the time, so that each is also
+//! met alone, and what one hides another run shows.
+
+use fastrand::Rng;
+
+use super::{
+    ClockKnobs, Cut, Damage, Fault, Forming, Knobs, MS, Mode, Plan, PlannedCall, Point, SECOND, Who,
+};
+use crate::random::stream;
+
+/// What a plan made from a seed may be like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How bad it may get.
+    pub mode: Mode,
+    /// How many nodes; `None` samples one to seven.
+    pub nodes: Option<usize>,
+    /// For how long there are faults and calls, in nanoseconds.
+    pub nanos: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { mode: Mode::Crash, nodes: None, nanos: 10 * SECOND }
+    }
+}
+
+impl Plan {
+    /// The plan of this seed.
+    #[must_use]
+    pub fn of_seed(seed: u64, limits: Limits) -> Self {
+        let random = &mut stream(seed, 10);
+        let nodes = limits.nodes.unwrap_or_else(|| [1, 2, 3, 3, 3, 4, 5, 5, 5, 5, 6, 7][random.usize(..12)]);
+        let knobs = knobs(&mut stream(seed, 11), nodes);
+        let calls = calls(&mut stream(seed, 12), limits.nanos);
+        let faults = Faults { random: stream(seed, 13), nodes, limits, made: Vec::new() }.make();
+        Self { seed, mode: limits.mode, nodes, nanos: limits.nanos, knobs, faults, calls }
+    }
+}
+
+/// A class of faults is off half of the time.
+fn on(random: &mut Rng) -> bool {
+    random.bool()
+}
+
+fn one_in(random: &mut Rng, count: u32) -> bool {
+    random.u32(0..count) == 0
+}
+
+fn pick<T: Copy>(random: &mut Rng, from: &[T]) -> T {
+    from[random.usize(0..from.len())]
+}
+
+fn knobs(random: &mut Rng, nodes: usize) -> Knobs {
+    let mut knobs = Knobs::plain(nodes);
+    if one_in(random, 4) {
+        knobs.pre_vote = random.bool();
+        knobs.check_quorum = random.bool();
+        knobs.refuse_while_led = random.bool();
+        knobs.noop = !one_in(random, 4);
+    }
+    knobs.forward = random.bool();
+    knobs.forming = if one_in(random, 3) { Forming::Joins } else { Forming::Closed };
+    if on(random) {
+        limits(random, &mut knobs);
+    }
+    knobs.segment_bytes = pick(random, &[4 << 10, 8 << 10, 16 << 10, 64 << 10]);
+    network(random, &mut knobs);
+    knobs.disk_max = pick(random, &[200_000, 500_000, 2 * MS, 10 * MS]);
+    knobs.machine_max = pick(random, &[10_000, 100_000, MS, 20 * MS]);
+    if on(random) {
+        for clock in &mut knobs.clocks {
+            *clock = ClockKnobs {
+                offset: random.u64(0..7200 * SECOND),
+                drift: random.i64(-50_000..=50_000),
+            };
+        }
+    }
+    knobs
+}
+
+/// Small windows, batches, caches.
+fn limits(random: &mut Rng, knobs: &mut Knobs) {
+    knobs.window_messages = pick(random, &[1, 2, 4, 64]);
+    knobs.window_bytes = pick(random, &[100, 1000, 10_000, 4 << 20]);
+    knobs.append_bytes = pick(random, &[1, 200, 2000, 1 << 20]);
+    knobs.write_bytes = pick(random, &[1, 200, 2000, 1 << 20]);
+    knobs.apply_bytes = pick(random, &[1, 500, 5000, 4 << 20]);
+    knobs.cache_bytes = pick(random, &[1, 1000, 32 << 20]);
+    knobs.uncommitted_bytes = pick(random, &[500, 5000, 64 << 20]);
+}
+
+fn network(random: &mut Rng, knobs: &mut Knobs) {
+    knobs.latency_max = pick(random, &[300_000, MS, 5 * MS, 30 * MS]);
+    if on(random) {
+        knobs.loss = pick(random, &[1000, 10_000, 50_000, 300_000]);
+    }
+    if on(random) {
+        knobs.duplicate = pick(random, &[10_000, 100_000, 500_000]);
+    }
+    knobs.reorder = on(random);
+    if on(random) {
+        knobs.late = pick(random, &[1000, 20_000]);
+        knobs.late_max = pick(random, &[100 * MS, 3 * SECOND]);
+    }
+}
+
+fn calls(random: &mut Rng, nanos: u64) -> Vec<PlannedCall> {
+    let gap = pick(random, &[5 * MS, 20 * MS, 50 * MS, 200 * MS]);
+    let reads = random.u32(0..100);
+    let mut calls = Vec::new();
+    let mut at = random.u64(0..SECOND);
+    while at < nanos {
+        let patience = pick(random, &[100 * MS, 500 * MS, 2 * SECOND, 4 * SECOND]);
+        let read = random.u32(0..100) < reads;
+        calls.push(PlannedCall { at, seed: random.u64(..), read, patience });
+        // Now and then many at once.
+        at += if one_in(random, 10) { 0 } else { random.u64(0..=2 * gap) };
+    }
+    calls
+}
+
+struct Faults {
+    random: Rng,
+    nodes: usize,
+    limits: Limits,
+    made: Vec<(u64, Fault)>,
+}
+
+impl Faults {
+    fn make(mut self) -> Vec<(u64, Fault)> {
+        // Most clusters may form in peace; a quarter may not.
+        let from = if one_in(&mut self.random, 4) { 0 } else { 2 * SECOND };
+        let classes: [fn(&mut Self) -> Fault; 7] = [
+            Self::crash,
+            Self::crash_at,
+            Self::cut,
+            Self::clog,
+            Self::stand_still,
+            Self::slow_disk,
+            Self::broken_disk,
+        ];
+        for class in classes {
+            if !on(&mut self.random) {
+                continue;
+            }
+            let gap = pick(&mut self.random, &[300 * MS, SECOND, 3 * SECOND]);
+            let mut at = from + self.random.u64(0..gap);
+            while at < self.limits.nanos {
+                let fault = class(&mut self);
+                self.made.push((at, fault));
+                at += self.random.u64(gap / 4..=gap * 2);
+            }
+        }
+        if self.limits.mode != Mode::Crash {
+            self.damage(from);
+        }
+        self.made.sort_by_key(|(at, _)| *at);
+        self.made
+    }
+
+    fn who(&mut self) -> Who {
+        match self.random.u32(0..3) {
+            0 => Who::Leader,
+            1 => Who::Follower(self.random.usize(0..self.nodes)),
+            _ => Who::Node(self.random.usize(0..self.nodes)),
+        }
+    }
+
+    /// Some time: mostly around an election timeout, sometimes long.
+    fn nanos(&mut self) -> u64 {
+        let most = pick(&mut self.random, &[50 * MS, 300 * MS, SECOND, 4 * SECOND]);
+        self.random.u64(MS..most)
+    }
+
+    fn crash(&mut self) -> Fault {
+        let (who, down) = (self.who(), self.nanos());
+        Fault::Crash { who, power: self.random.bool(), down }
+    }
+
+    fn crash_at(&mut self) -> Fault {
+        let (who, down) = (self.who(), self.nanos());
+        let operations = self.random.u64(0..4);
+        let point = match self.random.u32(0..6) {
+            0 => Point::BeforeWrite,
+            1 => Point::InWrite(operations),
+            2 => Point::AfterWrite,
+            3 => Point::AfterSend,
+            4 => Point::AfterJob,
+            _ => Point::InRecovery(self.random.u64(0..12)),
+        };
+        Fault::CrashAt { who, point, after: self.random.u32(0..20), down }
+    }
+
+    fn cut(&mut self) -> Fault {
+        let (who, nanos, nodes) = (self.who(), self.nanos(), self.nodes);
+        let sides = self.random.u64(..) & ((1 << nodes) - 1);
+        let [one, other] = [0, 0].map(|_| self.random.usize(0..nodes));
+        let cut = match self.random.u32(0..9) {
+            0 => Cut::Isolate(Who::Leader),
+            1 => Cut::Isolate(who),
+            2 => Cut::Outbound(who),
+            3 => Cut::Inbound(who),
+            4 => Cut::Split(sides),
+            5 => Cut::Bridge { node: one, sides },
+            6 => Cut::Ring,
+            7 => Cut::Way { from: one, to: other },
+            _ => Cut::Pair { one, other },
+        };
+        Fault::Cut { cut, reset: self.random.bool(), nanos }
+    }
+
+    fn clog(&mut self) -> Fault {
+        let [from, to] = [0, 0].map(|_| self.random.usize(0..self.nodes));
+        Fault::Clog { from, to, nanos: self.nanos() }
+    }
+
+    fn stand_still(&mut self) -> Fault {
+        let (who, nanos) = (self.who(), self.nanos());
+        if one_in(&mut self.random, 4) {
+            Fault::Leap { who, nanos: pick(&mut self.random, &[100 * MS, SECOND, 3600 * SECOND]) }
+        } else {
+            Fault::Pause { who, nanos }
+        }
+    }
+
+    fn slow_disk(&mut self) -> Fault {
+        let (who, nanos) = (self.who(), self.nanos());
+        let each = pick(&mut self.random, &[20 * MS, 200 * MS, 360 * MS, 10 * SECOND]);
+        if one_in(&mut self.random, 5) {
+            Fault::SlowDisks { each: each.min(400 * MS), nanos }
+        } else {
+            // Aimed: a leader that does not notice its own disk.
+            let who = if self.random.bool() { Who::Leader } else { who };
+            Fault::SlowDisk { who, each, nanos }
+        }
+    }
+
+    fn broken_disk(&mut self) -> Fault {
+        let (who, nanos) = (self.who(), self.nanos());
+        match self.random.u32(0..6) {
+            0..=2 => Fault::FullDisk { who, nanos },
+            3 => Fault::FailSync { who, nth: self.random.u64(1..8) },
+            4 => Fault::FailWrite { who, nth: self.random.u64(1..8) },
+            _ => Fault::FailReads { who, count: self.random.u64(1..3) },
+        }
+    }
+
+    /// Damage: of a minority, or of anything.
+    fn damage(&mut self, from: u64) {
+        let most = match self.limits.mode {
+            Mode::Unlimited => self.nodes,
+            Mode::Crash | Mode::Recoverable => (self.nodes - 1) / 2,
+        };
+        let first = self.random.usize(0..self.nodes);
+        let detected = [Damage::FlipBit, Damage::ZeroSector, Damage::LoseFile];
+        let kinds: &[Damage] = match self.limits.mode {
+            Mode::Unlimited if self.random.bool() => &[Damage::RollBack, Damage::Wipe],
+            _ => &detected,
+        };
+        for _ in 0..self.random.u32(1..5) {
+            if most == 0 || self.limits.nanos <= from {
+                return;
+            }
+            let node = (first + self.random.usize(0..most)) % self.nodes;
+            let fault = Fault::Damage {
+                who: Who::Node(node),
+                damage: pick(&mut self.random, kinds),
+                place: self.random.u64(..),
+                down: self.nanos(),
+            };
+            let at = self.random.u64(from..self.limits.nanos);
+            self.made.push((at, fault));
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! What a run, or many, came across: a zero is a blind spot of the generator.
+
+use serde::Serialize;
+
+macro_rules! reached {
+    ($($name:ident: $words:literal,)*) => {
+        /// How often each thing worth meeting was met.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+        pub struct Reached {
+            $(#[doc = $words] pub $name: u64,)*
+        }
+
+        impl Reached {
+            /// Adds what another run met.
+            pub fn add(&mut self, other: &Self) {
+                $(self.$name += other.$name;)*
+            }
+
+            /// Each, in words, with how often it was met.
+            #[must_use]
+            pub fn rows(&self) -> Vec<(&'static str, &'static str, u64)> {
+                vec![$((stringify!($name), $words, self.$name),)*]
+            }
+        }
+    };
+}
+
+reached! {
+    clusters_formed: "clusters formed",
+    formed_by_joins: "clusters formed by joins one after the other",
+    formed_after_crash: "clusters formed although a founder crashed before",
+    leaders_elected: "leaders elected",
+    leaders_under_partition: "leaders elected while something was cut",
+    leaders_replaced: "leaders that lost their office to another",
+    quorum_step_downs: "leaders that stepped down without hearing a quorum, or for their own disk",
+    votes_lost_by_log: "votes refused for a log less up to date",
+    pre_votes_lost: "pre-votes refused",
+    mismatches: "appends refused for a log that differs",
+    truncations: "truncations of uncommitted entries",
+    commits: "entries committed",
+    commands_answered: "commands answered",
+    commands_forwarded: "commands answered through another node",
+    reads_served: "linearizable reads served",
+    reads_by_followers: "linearizable reads served by followers",
+    refused: "calls refused without effect",
+    unknown: "calls with an unknown outcome",
+    busy: "calls refused as busy",
+    crashes: "processes killed",
+    power_cuts: "power cuts",
+    crashes_before_write: "power cuts before a write reached the disk",
+    crashes_in_write: "power cuts within a write",
+    crashes_after_write: "power cuts after a write, before it was told",
+    crashes_after_send: "power cuts between two messages",
+    crashes_in_recovery: "power cuts during recovery",
+    writes_lost: "recoveries without a write that was under way",
+    writes_kept: "recoveries with the whole of a write that was under way",
+    writes_in_part: "recoveries with a part of a write that was under way",
+    torn_tails: "recoveries from a torn end of the log",
+    recoveries: "recoveries",
+    segments: "segments of the log begun",
+    loads: "old entries read back",
+    failed_syncs: "nodes stopped by a failed sync or write",
+    full_disks: "writes refused for lack of room",
+    slow_disks: "writes slower than an election timeout",
+    failed_loads: "reads of old entries that failed",
+    pauses: "pauses",
+    leaps: "clocks that leapt",
+    cuts: "cuts",
+    messages_lost: "messages lost",
+    messages_doubled: "messages doubled",
+    messages_overtaken: "messages overtaken by later ones",
+    damages: "disks damaged",
+    damage_found: "nodes that refused to start on a damaged disk",
+    healed: "runs in which progress came after the faults",
+}

@@ -1,0 +1,241 @@
+//! Lets go wrong what is planned to.
+
+use skiff_wal::disk::{Disk, sim::SimDisk};
+
+use super::{Step, World, queue::Event};
+use crate::{
+    plan::{Cut, Damage, Fault, Point, Who},
+    workload::Workload,
+};
+
+impl<W: Workload> World<'_, '_, W> {
+    /// Whom this strikes now.
+    fn find(&self, who: Who) -> usize {
+        let count = self.nodes.len();
+        match who {
+            Who::Node(node) => node % count,
+            Who::Leader => self.leader().unwrap_or(0),
+            Who::Follower(places) => (self.leader().unwrap_or(0) + 1 + places % count.max(2).saturating_sub(1)) % count,
+        }
+    }
+
+    /// Who leads in the highest term.
+    pub(super) fn leader(&self) -> Option<usize> {
+        let term = |node: usize| {
+            let raft = self.nodes[node].process.as_ref()?.replica.raft()?;
+            raft.is_leader().then(|| raft.term())
+        };
+        (0..self.nodes.len()).filter(|node| term(*node).is_some()).max_by_key(|node| term(*node))
+    }
+
+    pub(super) fn fault(&mut self, number: usize) -> Step {
+        if self.calm {
+            return Ok(());
+        }
+        let (_, fault) = self.plan.faults[number];
+        let now = self.now;
+        let until = |nanos: u64| now.saturating_add(nanos);
+        match fault {
+            Fault::Crash { who, power, down } => {
+                let node = self.find(who);
+                self.end_process(node, power, down);
+            }
+            Fault::CrashAt { who, point, after, down } => {
+                let node = self.find(who);
+                self.nodes[node].armed.push((point, after, down));
+                // For a recovery to fail there must be one.
+                if matches!(point, Point::InRecovery(_)) {
+                    self.nodes[node].armed.retain_mut(|(point, after, _)| {
+                        *after = if matches!(point, Point::InRecovery(_)) { 0 } else { *after };
+                        true
+                    });
+                    self.end_process(node, true, down);
+                }
+            }
+            Fault::Pause { who, nanos } => {
+                let (node, at) = (self.find(who), until(nanos));
+                if self.nodes[node].process.is_some() && self.nodes[node].paused.is_none() {
+                    self.reached.pauses += 1;
+                    self.nodes[node].paused = Some(Vec::new());
+                    self.trace(node, |_| "stands still".to_owned());
+                    self.queue.push(at, node, 0, Event::Resume);
+                }
+            }
+            Fault::Leap { who, nanos } => {
+                let node = self.find(who);
+                self.reached.leaps += 1;
+                self.nodes[node].clock.leap(nanos);
+                self.trace(node, |_| format!("its clock leaps {nanos} ns ahead"));
+                if self.nodes[node].paused.is_none() {
+                    self.wake(node);
+                    return self.drain(node);
+                }
+            }
+            Fault::Cut { nanos, .. } => {
+                let at = until(nanos);
+                self.cut(number);
+                self.queue.push(at, 0, 0, Event::Mend(number));
+            }
+            Fault::Clog { from, to, nanos } => {
+                let until = until(nanos);
+                let count = self.nodes.len();
+                self.network.way(from % count, to % count).clogged_until = until;
+            }
+            Fault::SlowDisk { who, each, nanos } => {
+                let (node, until) = (self.find(who), until(nanos));
+                self.nodes[node].slow = (each, until);
+            }
+            Fault::SlowDisks { each, nanos } => {
+                let until = until(nanos);
+                self.nodes.iter_mut().for_each(|node| node.slow = (each, until));
+            }
+            Fault::FullDisk { who, nanos } => {
+                let (node, at) = (self.find(who), until(nanos));
+                self.nodes[node].may_stop = true;
+                self.nodes[node].disk.limit(Some(0));
+                self.queue.push(at, node, 0, Event::Mend(number));
+            }
+            Fault::FailSync { who, nth } => {
+                let node = self.find(who);
+                self.nodes[node].may_stop = true;
+                self.nodes[node].disk.fail_sync(nth);
+            }
+            Fault::FailWrite { who, nth } => {
+                let node = self.find(who);
+                self.nodes[node].may_stop = true;
+                self.nodes[node].disk.fail_write(nth);
+            }
+            Fault::FailReads { who, count } => {
+                let node = self.find(who);
+                self.nodes[node].may_stop = true;
+                self.nodes[node].disk.fail_reads(count);
+            }
+            Fault::Damage { who, damage, place, down } => {
+                let node = self.find(who);
+                self.end_process(node, true, u64::MAX);
+                self.damage(node, damage, place);
+                let at = until(down);
+                self.queue.push(at, node, 0, Event::Start);
+            }
+        }
+        Ok(())
+    }
+
+    /// The ways that a cut closes.
+    fn ways(&self, cut: Cut) -> Vec<(usize, usize)> {
+        let count = self.nodes.len();
+        let side = |sides: u64, node: usize| sides >> node & 1;
+        let all = (0..count).flat_map(|from| (0..count).map(move |to| (from, to)));
+        let all = all.filter(|(from, to)| from != to);
+        match cut {
+            Cut::Isolate(who) => {
+                let node = self.find(who);
+                all.filter(|(from, to)| *from == node || *to == node).collect()
+            }
+            Cut::Outbound(who) => {
+                let node = self.find(who);
+                all.filter(|(from, _)| *from == node).collect()
+            }
+            Cut::Inbound(who) => {
+                let node = self.find(who);
+                all.filter(|(_, to)| *to == node).collect()
+            }
+            Cut::Split(sides) => {
+                all.filter(|(from, to)| side(sides, *from) != side(sides, *to)).collect()
+            }
+            Cut::Bridge { node, sides } => all
+                .filter(|(from, to)| *from != node && *to != node)
+                .filter(|(from, to)| side(sides, *from) != side(sides, *to))
+                .collect(),
+            Cut::Ring => all
+                .filter(|(from, to)| (from + 1) % count != *to && (to + 1) % count != *from)
+                .collect(),
+            Cut::Way { from, to } => vec![(from % count, to % count)],
+            Cut::Pair { one, other } => {
+                let (one, other) = (one % count, other % count);
+                vec![(one, other), (other, one)]
+            }
+        }
+    }
+
+    fn cut(&mut self, number: usize) {
+        let (_, Fault::Cut { cut, reset, .. }) = self.plan.faults[number] else { return };
+        let ways = self.ways(cut);
+        self.reached.cuts += 1;
+        self.trace(0, |_| format!("cut: {ways:?}"));
+        for (from, to) in &ways {
+            self.network.cut(*from, *to);
+            if reset {
+                for end in self.network.break_between(*from, *to) {
+                    let run = self.nodes[end.node].run;
+                    self.queue.push(self.now, end.node, run, Event::Down { link: end.link });
+                }
+            }
+        }
+        self.cuts.push((number, ways));
+    }
+
+    /// A fault of the plan ends.
+    pub(super) fn mend(&mut self, number: usize) {
+        match self.plan.faults[number].1 {
+            Fault::FullDisk { .. } => {
+                for node in &self.nodes {
+                    node.disk.limit(None);
+                }
+            }
+            _ => {
+                let Some(at) = self.cuts.iter().position(|(one, _)| *one == number) else { return };
+                let (_, ways) = self.cuts.remove(at);
+                ways.into_iter().for_each(|(from, to)| self.network.mend(from, to));
+            }
+        }
+    }
+
+    /// Damages what is on a disk. The end of the log is left alone: that a batch which nothing followed
+    /// was synced, nobody can know.
+    fn damage(&mut self, node: usize, damage: Damage, place: u64) {
+        self.reached.damages += 1;
+        self.trace(node, |_| format!("its disk is damaged: {damage:?}"));
+        let state = &mut self.nodes[node];
+        match damage {
+            Damage::Wipe => {
+                state.disk = SimDisk::new();
+                state.wiped += 1;
+                self.judges.wiped(node);
+                return;
+            }
+            Damage::RollBack => {
+                if let Some(image) = &state.image {
+                    state.disk = image.fork();
+                    state.is_damaged = true;
+                }
+                return;
+            }
+            Damage::FlipBit | Damage::ZeroSector | Damage::LoseFile => {}
+        }
+        let mut files = state.disk.list().unwrap_or_default();
+        files.retain(|name| name != "LOCK");
+        files.sort();
+        if files.is_empty() {
+            return;
+        }
+        let name = files[usize::try_from(place % files.len() as u64).unwrap_or(0)].clone();
+        state.is_damaged = true;
+        if damage == Damage::LoseFile {
+            return state.disk.take_away(&name);
+        }
+        let mut content = state.disk.content(&name).unwrap_or_default();
+        if content.is_empty() {
+            return;
+        }
+        let at = usize::try_from(place / 7 % content.len() as u64).unwrap_or(0);
+        if damage == Damage::FlipBit {
+            content[at] ^= 1 << (place % 8);
+        } else {
+            let from = at / 512 * 512;
+            let to = content.len().min(from + 512);
+            content[from..to].fill(0);
+        }
+        state.disk.put(&name, content);
+    }
+}

@@ -1,0 +1,218 @@
+//! Faults end; a majority is left alone, and must make progress in a few election timeouts.
+
+use super::{Step, World, clients::Progress, millis, queue::Event};
+use crate::{
+    plan::{MS, Mode, PlannedCall, SECOND},
+    workload::Workload,
+};
+
+/// An election timeout, the longest.
+const TIMEOUT: u64 = 300 * MS;
+/// In so many of them there must be progress. A candidate that has failed again and again waits up to
+/// eight before it tries once more.
+const TIMEOUTS: u64 = 20;
+/// A cluster that was not formed first hears out its lists, which stand still for ten.
+const TIMEOUTS_TO_FORM: u64 = 40;
+/// So often progress is looked at.
+const EVERY: u64 = 10 * MS;
+/// How long a probe waits.
+const PATIENCE: u64 = SECOND;
+
+/// What has been seen since the faults ended.
+#[derive(Debug, Default)]
+pub(super) struct Healing {
+    since: u64,
+    until: u64,
+    /// Those who are left alone, and are to make progress.
+    pub(super) left: Vec<usize>,
+    /// Calls that were made to see whether they are answered: a command and a read.
+    command: Option<usize>,
+    read: Option<usize>,
+}
+
+impl<W: Workload> World<'_, '_, W> {
+    /// Faults end.
+    pub(super) fn heal(&mut self) -> Step {
+        self.calm = true;
+        self.network.mend_all();
+        self.cuts.clear();
+        self.trace(0, |_| "the faults end".to_owned());
+        for node in 0..self.nodes.len() {
+            self.nodes[node].disk.limit(None);
+            self.nodes[node].slow = (0, 0);
+            self.nodes[node].armed.clear();
+        }
+        self.healing.left = self.leave_some();
+        for node in 0..self.nodes.len() {
+            if self.nodes[node].paused.is_some() {
+                self.resume(node)?;
+            }
+            let stays = self.healing.left.contains(&node);
+            if !stays {
+                self.end_process(node, true, u64::MAX);
+                self.nodes[node].given_up.get_or_insert_with(|| "left dead".to_owned());
+            }
+            self.queue.push(self.now, node, 0, Event::Start);
+            // What its disk is doing took as long as it took when it was begun.
+            self.hurry(node);
+        }
+        let formed = (0..self.nodes.len()).all(|node| self.is_member(node));
+        let timeouts = if formed { TIMEOUTS } else { TIMEOUTS_TO_FORM };
+        self.healing.since = self.now;
+        self.healing.until = self.now + timeouts * TIMEOUT;
+        self.queue.push(self.now + EVERY, 0, 0, Event::Probe);
+        Ok(())
+    }
+
+    /// A minority may stay dead, if the others can do without.
+    fn leave_some(&mut self) -> Vec<usize> {
+        let count = self.nodes.len();
+        let mut left: Vec<usize> = (0..count).collect();
+        let all_members = left.iter().all(|node| self.is_member(*node));
+        if all_members && self.random.process.bool() {
+            for _ in 0..self.random.process.usize(0..=(count - 1) / 2) {
+                left.remove(self.random.process.usize(0..left.len()));
+            }
+        }
+        left
+    }
+
+    /// What a slow disk is still doing is done soon.
+    fn hurry(&mut self, node: usize) {
+        let run = self.nodes[node].run;
+        let Some(process) = &self.nodes[node].process else { return };
+        if !process.disk_jobs.is_empty() {
+            self.queue.push(self.now + MS, node, run, Event::DiskDone);
+        }
+    }
+
+    /// Looks whether there is progress, and helps to see it.
+    pub(super) fn probe(&mut self) -> Step {
+        if self.plan.mode != Mode::Crash {
+            // Whether damaged nodes go on is not judged: only that nothing wrong is done.
+            if self.now >= self.healing.since + 5 * TIMEOUT {
+                self.finished = true;
+            }
+            self.queue.push(self.now + EVERY, 0, 0, Event::Probe);
+            return Ok(());
+        }
+        if let Some(missing) = self.missing()? {
+            if self.now > self.healing.until {
+                let waited = millis(self.now - self.healing.since);
+                let text = format!("{missing} {waited} ms after the faults: {}", self.describe());
+                return Err(self.failure("liveness", text));
+            }
+            self.queue.push(self.now + EVERY, 0, 0, Event::Probe);
+            return Ok(());
+        }
+        self.reached.healed += 1;
+        self.finished = true;
+        Ok(())
+    }
+
+    /// What is not yet as it must become.
+    fn missing(&mut self) -> Result<Option<&'static str>, crate::Failure> {
+        let Some(leader) = self.leader() else { return Ok(Some("nobody leads")) };
+        let id = self.nodes[leader].process.as_ref().map(|process| process.replica.identity().node);
+        let follows = |node: &usize| {
+            let raft = self.nodes[*node].process.as_ref().and_then(|p| p.replica.raft());
+            raft.is_some_and(|raft| raft.leader() == id)
+        };
+        if !self.healing.left.iter().all(follows) {
+            return Ok(Some("not all follow the leader"));
+        }
+        self.healing.command = self.renew(self.healing.command, leader, false)?;
+        if !self.is_answered(self.healing.command) {
+            return Ok(Some("no command is answered"));
+        }
+        let place = self.random.client.usize(0..self.healing.left.len());
+        let node = self.healing.left[place];
+        self.healing.read = self.renew(self.healing.read, node, true)?;
+        if !self.is_answered(self.healing.read) {
+            return Ok(Some("no read is served"));
+        }
+        let last = self.last(leader);
+        if !self.healing.left.iter().all(|node| self.applied(*node) == last) {
+            return Ok(Some("not all have applied all"));
+        }
+        Ok(None)
+    }
+
+    /// Asks once more if what was asked before was refused.
+    fn renew(
+        &mut self,
+        attempt: Option<usize>,
+        node: usize,
+        read: bool,
+    ) -> Result<Option<usize>, crate::Failure> {
+        let state = attempt.map(|attempt| self.attempts[attempt].state);
+        if matches!(state, Some(Progress::Waiting | Progress::Answered)) {
+            return Ok(attempt);
+        }
+        let seed = crate::random::mix(self.plan.seed ^ self.now);
+        let call = PlannedCall { at: self.now, seed, read, patience: PATIENCE };
+        self.ask(node, call, None, 0)
+    }
+
+    fn is_answered(&self, attempt: Option<usize>) -> bool {
+        attempt.is_some_and(|attempt| self.attempts[attempt].state == Progress::Answered)
+    }
+
+    fn last(&self, node: usize) -> Option<skiff_replica::Index> {
+        Some(self.nodes[node].process.as_ref()?.replica.raft()?.last().index)
+    }
+
+    fn applied(&self, node: usize) -> Option<skiff_replica::Index> {
+        Some(self.nodes[node].process.as_ref()?.applier.applied())
+    }
+
+    /// How all nodes stand, in words.
+    fn describe(&self) -> String {
+        let each = self.nodes.iter().enumerate().map(|(number, node)| {
+            let Some(process) = &node.process else { return format!("n{number} is down") };
+            let Some(raft) = process.replica.raft() else {
+                let waiting = process.replica.status().waiting_for;
+                return format!("n{number} is no member and waits for {waiting:?}");
+            };
+            format!(
+                "n{number} {:?} t{} last {} durable {} committed {} applied {}",
+                raft.state(),
+                raft.term(),
+                raft.last(),
+                raft.durable(),
+                raft.committed(),
+                process.applier.applied()
+            )
+        });
+        each.collect::<Vec<_>>().join("; ")
+    }
+
+    /// The end: all who wait are looked at, all machines are equal, and what the clients saw makes
+    /// sense.
+    pub(super) fn end(&mut self) -> Step {
+        self.end_calls()?;
+        if self.plan.mode == Mode::Crash {
+            self.check_equal()?;
+        }
+        let judged = if self.judges.lenient { Ok(()) } else { self.workload.judge(&self.history) };
+        judged.map_err(|text| self.failure("linearizable", text))
+    }
+
+    fn check_equal(&self) -> Step {
+        let mut first: Option<(usize, bytes::Bytes)> = None;
+        for node in &self.healing.left {
+            let Some(process) = &self.nodes[*node].process else { continue };
+            let state = process.applier.capture();
+            let state = state.map_err(|error| self.failure("equal_states", error.to_string()))?;
+            match &first {
+                None => first = Some((*node, state)),
+                Some((other, theirs)) if *theirs != state => {
+                    let text = format!("the machines of n{other} and n{node} differ after the same entries");
+                    return Err(self.failure("equal_states", text));
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,134 @@
+//! One node: its disk and its clock, which stay, and its process, which comes and goes.
+
+use std::collections::VecDeque;
+
+use skiff_replica::{
+    Applier, Input, Job, LinkId, Replica, Snapshots,
+    core::LoadError,
+    storage::{LogReader, SnapshotStore, StoreError},
+};
+use skiff_wal::{Log, Reader, disk::sim::SimDisk};
+
+use super::{clock::Clock, queue::Event};
+use crate::plan::Point;
+
+pub(crate) struct Node<M: Snapshots> {
+    pub(crate) disk: SimDisk,
+    pub(crate) clock: Clock,
+    /// Raised when a process ends: events for an earlier one are of the past.
+    pub(crate) run: u32,
+    /// How often a process was started.
+    pub(crate) starts: u64,
+    /// How often the folder was emptied.
+    pub(crate) wiped: u32,
+    pub(crate) process: Option<Process<M>>,
+    /// What happened during a pause, if there is one.
+    pub(crate) paused: Option<Vec<Event>>,
+    /// How much longer an operation of the disk takes, and until when.
+    pub(crate) slow: (u64, u64),
+    /// Points at which it loses power: where, after how many more, for how long.
+    pub(crate) armed: Vec<(Point, u32, u64)>,
+    /// Its disk was made to fail: its process may stop.
+    pub(crate) may_stop: bool,
+    /// Something synced was damaged: it may be unable to start.
+    pub(crate) is_damaged: bool,
+    /// It is not started again, and why.
+    pub(crate) given_up: Option<String>,
+    /// The folder at an earlier time, for rolling back.
+    pub(crate) image: Option<SimDisk>,
+}
+
+pub(crate) struct Process<M: Snapshots> {
+    pub(crate) replica: Replica,
+    pub(crate) log: Log<SimDisk>,
+    pub(crate) reader: Reader<SimDisk>,
+    pub(crate) snapshots: skiff_wal::Snapshots<SimDisk>,
+    pub(crate) applier: Applier<M>,
+    /// The attempts of local callers, by token.
+    pub(crate) calls: Vec<usize>,
+    pub(crate) accepted: u64,
+    pub(crate) wake_at: Option<u64>,
+    pub(crate) disk_jobs: VecDeque<Job>,
+    pub(crate) machine_jobs: VecDeque<Job>,
+    /// Where dialled links lead.
+    pub(crate) dialled: Vec<(LinkId, usize)>,
+}
+
+impl<M: Snapshots> Node<M> {
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self {
+            disk: SimDisk::new(),
+            clock,
+            run: 1,
+            starts: 0,
+            wiped: 0,
+            process: None,
+            paused: None,
+            slow: (0, 0),
+            armed: Vec::new(),
+            may_stop: false,
+            is_damaged: false,
+            given_up: None,
+            image: None,
+        }
+    }
+
+    /// Whether the power is to fail at this point now: for how long then.
+    pub(crate) fn trips(&mut self, is_here: impl Fn(Point) -> bool) -> Option<(Point, u64)> {
+        let at = self.armed.iter().position(|(point, ..)| is_here(*point))?;
+        let (point, after, down) = &mut self.armed[at];
+        if let Some(left) = after.checked_sub(1) {
+            *after = left;
+            return None;
+        }
+        let tripped = (*point, *down);
+        self.armed.remove(at);
+        Some(tripped)
+    }
+}
+
+impl<M: Snapshots> Process<M> {
+    /// Where a dialled link leads.
+    pub(crate) fn target(&self, link: LinkId) -> Option<usize> {
+        self.dialled.iter().find(|(one, _)| *one == link).map(|(_, target)| *target)
+    }
+
+    /// Does a job of the disk.
+    pub(crate) fn work_on_disk(&mut self, job: &Job) -> Option<Input> {
+        let words = |result: Result<(), StoreError>| result.map_err(|error| error.to_string());
+        match job {
+            Job::Write(write) => {
+                let appended = self.log.append(std::slice::from_ref(write));
+                Some(match appended.error {
+                    None => Input::Persisted { write: write.id },
+                    Some(error) => Input::WriteFailed {
+                        write: write.id,
+                        recoverable: error.is_recoverable(),
+                        reason: error.to_string(),
+                    },
+                })
+            }
+            Job::SaveSnapshot { meta, content } => {
+                Some(Input::SnapshotSaved { result: words(self.snapshots.save(meta, content)) })
+            }
+            Job::Identify(identity) => {
+                Some(Input::Identified { result: words(self.log.identify(identity)) })
+            }
+            _ => None,
+        }
+    }
+
+    pub(crate) fn load(
+        &self,
+        load: skiff_replica::core::LoadId,
+        (from, to): (skiff_replica::Index, skiff_replica::Index),
+        bytes_max: usize,
+    ) -> Input {
+        let result = self.reader.read(from, to, bytes_max).map_err(|error| match error {
+            StoreError::Compacted { .. } => LoadError::Compacted,
+            StoreError::Missing { .. } => LoadError::Truncated,
+            _ => LoadError::Failed,
+        });
+        Input::Loaded { load, result }
+    }
+}
