@@ -232,8 +232,9 @@ impl Log {
         if index <= self.committed {
             return false;
         }
-        let freed: usize =
-            self.cached_range(self.committed.next(), index.next()).map(Entry::size).sum();
+        // What was recovered is not cached, and was never counted.
+        let counted = self.committed.next().max(self.cached_from());
+        let freed: usize = self.cached_range(counted, index.next()).map(Entry::size).sum();
         self.uncommitted_bytes = self.uncommitted_bytes.saturating_sub(freed);
         self.committed = index;
         self.evict();

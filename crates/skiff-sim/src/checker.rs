@@ -38,7 +38,7 @@ use self::{
     one_vote::OneVote,
     state_machine_safety::StateMachineSafety,
 };
-use crate::{failure::Failure, hash};
+use crate::{failure::{Failure, must}, hash};
 
 /// A judge's name and what it found.
 type Judged<T = ()> = Result<T, Failure>;
@@ -146,8 +146,8 @@ impl Judges {
     /// A write has become durable; `unsynced` operations on files are not.
     pub(crate) fn written(&mut self, node: usize, write: &Write, unsynced: usize) -> Judged {
         self.ledgers[node].written(write);
-        let found = crate::failure::must(unsynced == 0 || self.lenient, || {
-            format!("a write is told durable with {unsynced} operations unsynced")
+        let found = must(unsynced == 0 || self.lenient, || {
+            format!("a write is told durable, but no sync covers {unsynced} operations of it")
         });
         self.named("durable_before_told", found)
     }

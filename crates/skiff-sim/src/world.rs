@@ -185,9 +185,7 @@ impl<'w, 't, W: Workload> World<'w, 't, W> {
             }
             Event::DiskDone => return self.disk_done(node),
             Event::MachineDone => return self.machine_done(node),
-            Event::Loaded { load, from, to, bytes_max } => {
-                return self.loaded(node, load, (from, to), bytes_max);
-            }
+            Event::Loaded(load) => return self.loaded(node, load),
             Event::Start
             | Event::Resume
             | Event::Call(_)

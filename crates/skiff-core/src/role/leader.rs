@@ -98,7 +98,9 @@ impl Leader {
         }
         // What a slow machine has not taken counts like what is not committed.
         let bytes = local.log.uncommitted_bytes().max(local.machine.proposal_bytes());
-        if bytes > 0 && bytes + size + Entry::OVERHEAD > local.config.uncommitted_bytes {
+        // Without an entry of its own term a leader commits nothing: the first is always taken.
+        let has_own = local.log.last().term == local.hard.term;
+        if bytes > 0 && has_own && bytes + size + Entry::OVERHEAD > local.config.uncommitted_bytes {
             return local.reject(token, Reject::Busy { bytes });
         }
         let position = local.append_own(Payload::Command(command), time);

@@ -81,6 +81,9 @@ impl<W: Workload> World<'_, '_, W> {
     fn hurry(&mut self, node: usize) {
         let run = self.nodes[node].run;
         let Some(process) = &self.nodes[node].process else { return };
+        for (load, ..) in &process.loads {
+            self.queue.push(self.now + MS, node, run, Event::Loaded(*load));
+        }
         if !process.disk_jobs.is_empty() {
             self.queue.push(self.now + MS, node, run, Event::DiskDone);
         }

@@ -8,7 +8,7 @@ use skiff_replica::{
     transport::{Body, Envelope, wire},
 };
 
-use skiff_wal::disk::sim::Unsynced;
+use skiff_wal::disk::sim::{SimDisk, Unsynced};
 
 use super::{
     Step, World,
@@ -45,7 +45,10 @@ impl<W: Workload> World<'_, '_, W> {
                 self.reached.loads += 1;
                 let at = self.now + self.disk_time(node);
                 let run = self.nodes[node].run;
-                self.queue.push(at, node, run, Event::Loaded { load, from, to, bytes_max });
+                if let Some(process) = &mut self.nodes[node].process {
+                    process.loads.push((load, from, to, bytes_max));
+                }
+                self.queue.push(at, node, run, Event::Loaded(load));
             }
             Job::Capture | Job::Restore { .. } | Job::Query { .. } => self.give_to_machine(node, job),
             Job::Apply(apply) => {
@@ -256,9 +259,11 @@ impl<W: Workload> World<'_, '_, W> {
         let state = &mut self.nodes[node];
         let Some(process) = &mut state.process else { return Ok(()) };
         let Some(job) = process.disk_jobs.pop_front() else { return Ok(()) };
+        let unsynced = unsynced_writes(&state.disk);
         let Some(input) = process.work_on_disk(&job) else { return Ok(()) };
         let has_more = !process.disk_jobs.is_empty();
-        self.disk_did(node, &job, &input)?;
+        let unsynced = unsynced_writes(&state.disk).saturating_sub(unsynced);
+        self.disk_did(node, &job, &input, unsynced)?;
         if has_more {
             let (at, run) = (self.now + self.disk_time(node), self.nodes[node].run);
             self.queue.push(at, node, run, Event::DiskDone);
@@ -268,12 +273,9 @@ impl<W: Workload> World<'_, '_, W> {
         Ok(())
     }
 
-    fn disk_did(&mut self, node: usize, job: &Job, input: &Input) -> Step {
+    fn disk_did(&mut self, node: usize, job: &Job, input: &Input, unsynced: usize) -> Step {
         match (job, input) {
             (Job::Write(write), Input::Persisted { .. }) => {
-                let unsynced = self.nodes[node].disk.unsynced();
-                let is_write = |one: &&Unsynced| matches!(one, Unsynced::Write { .. });
-                let unsynced = unsynced.iter().filter(is_write).count();
                 self.judges.written(node, write, unsynced)?;
             }
             (_, Input::WriteFailed { recoverable: true, .. }) => {
@@ -288,15 +290,12 @@ impl<W: Workload> World<'_, '_, W> {
         Ok(())
     }
 
-    pub(super) fn loaded(
-        &mut self,
-        node: usize,
-        load: LoadId,
-        range: (Index, Index),
-        bytes_max: usize,
-    ) -> Step {
-        let Some(process) = &self.nodes[node].process else { return Ok(()) };
-        let input = process.load(load, range, bytes_max);
+    pub(super) fn loaded(&mut self, node: usize, load: LoadId) -> Step {
+        let Some(process) = &mut self.nodes[node].process else { return Ok(()) };
+        let place = process.loads.iter().position(|(one, ..)| *one == load);
+        let Some(place) = place else { return Ok(()) };
+        let (_, from, to, bytes_max) = process.loads.remove(place);
+        let input = process.load(load, (from, to), bytes_max);
         if let Input::Loaded { result: Ok(entries), .. } = &input {
             for entry in entries {
                 self.judges.read_back(node, entry)?;
@@ -438,4 +437,9 @@ impl<W: Workload> World<'_, '_, W> {
         self.after_end(node, down);
         Ok(())
     }
+}
+
+/// How many writes no sync has covered. Some are left over from processes that are gone.
+fn unsynced_writes(disk: &SimDisk) -> usize {
+    disk.unsynced().iter().filter(|one| matches!(one, Unsynced::Write { .. })).count()
 }

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use skiff_replica::{
-    Applier, Input, Job, LinkId, Replica, Snapshots,
-    core::LoadError,
+    Applier, Index, Input, Job, LinkId, Replica, Snapshots,
+    core::{LoadError, LoadId},
     storage::{LogReader, SnapshotStore, StoreError},
 };
 use skiff_wal::{Log, Reader, disk::sim::SimDisk};
@@ -50,6 +50,8 @@ pub(crate) struct Process<M: Snapshots> {
     pub(crate) wake_at: Option<u64>,
     pub(crate) disk_jobs: VecDeque<Job>,
     pub(crate) machine_jobs: VecDeque<Job>,
+    /// Old entries that are being read.
+    pub(crate) loads: Vec<(LoadId, Index, Index, usize)>,
     /// Where dialled links lead.
     pub(crate) dialled: Vec<(LinkId, usize)>,
 }
@@ -120,8 +122,8 @@ impl<M: Snapshots> Process<M> {
 
     pub(crate) fn load(
         &self,
-        load: skiff_replica::core::LoadId,
-        (from, to): (skiff_replica::Index, skiff_replica::Index),
+        load: LoadId,
+        (from, to): (Index, Index),
         bytes_max: usize,
     ) -> Input {
         let result = self.reader.read(from, to, bytes_max).map_err(|error| match error {

@@ -61,6 +61,7 @@ impl<W: Workload> World<'_, '_, W> {
             wake_at: None,
             disk_jobs: Default::default(),
             machine_jobs: Default::default(),
+            loads: Vec::new(),
             dialled: Vec::new(),
         });
         self.trace(node, |_| begun);

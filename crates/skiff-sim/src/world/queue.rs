@@ -3,7 +3,7 @@
 use std::{cmp::Ordering, collections::BinaryHeap};
 
 use bytes::Bytes;
-use skiff_replica::{Index, Input, LinkId, core::LoadId};
+use skiff_replica::{Input, LinkId, core::LoadId};
 
 /// Something that happens to the world, or to one node.
 #[derive(Clone, Debug)]
@@ -29,7 +29,7 @@ pub(crate) enum Event {
     /// The machine is done with the first job of its lane.
     MachineDone,
     /// Old entries were read.
-    Loaded { load: LoadId, from: Index, to: Index, bytes_max: usize },
+    Loaded(LoadId),
     /// A node goes on after a pause.
     Resume,
     /// A node starts.

@@ -1,0 +1,83 @@
+//! Faults that simulated clusters ran into, each cut down to the steps that matter. Each once failed.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod common;
+
+use bytes::Bytes;
+use common::Cluster;
+use skiff_core::{
+    Append, Entry, HardState, Index, Input, LogTime, Message, NodeId, Options, Payload, Position,
+    Round, StateName, Term,
+};
+
+const A: NodeId = NodeId(1);
+const B: NodeId = NodeId(2);
+const C: NodeId = NodeId(3);
+
+fn entry(index: u64) -> Entry {
+    let payload = Payload::Command(Bytes::from_static(b"some forty bytes of a command, or more"));
+    Entry { term: Term(1), index: Index(index), time: LogTime(0), payload }
+}
+
+/// A cluster whose members all hold the entries 2 to 5 of term 1, not known to be committed.
+fn inherited(options: Options) -> Cluster {
+    let mut cluster = Cluster::new(&[1, 2, 3], |config| {
+        config.options = options;
+        config.uncommitted_bytes = 300;
+    });
+    for id in cluster.ids() {
+        cluster.crash(id);
+        let store = &mut cluster.member(id).store;
+        store.hard = HardState { term: Term(1), vote: None };
+        store.entries = (1..=5).map(entry).collect();
+    }
+    cluster.start_all();
+    cluster
+}
+
+/// What was recovered was never counted as waiting, so the entries after it were never taken off
+/// again: after some restarts a leader was busy for ever, with nothing under way.
+#[test]
+fn what_is_committed_does_not_keep_a_leader_busy() {
+    let mut cluster = inherited(Options::default());
+    // They learn of these entries together with the commit of what they recovered.
+    for id in [A, C] {
+        let append = Append {
+            seq: 1,
+            round: Round(1),
+            prev: Position::new(1, 5),
+            entries: (6..=12).map(entry).collect(),
+            commit: Index(12),
+        };
+        let message = Message::Append(append);
+        cluster.step(id, Input::Message { from: B, term: Term(1), message });
+        cluster.settle();
+    }
+    cluster.make_leader(A);
+    cluster.settle();
+    cluster.propose(A, 10, "a command that fits if nothing else is under way, because it alone has more than one hundred bytes");
+    cluster.settle();
+    assert!(cluster.answer(A, 10).unwrap().is_ok(), "{:?}", cluster.answer(A, 10));
+}
+
+/// Without a no-op a leader commits what it inherits with its first command. It refused that command as
+/// one too many behind what it inherited: nothing was ever committed again.
+#[test]
+fn the_first_command_of_a_term_is_never_one_too_many() {
+    let mut cluster = inherited(Options { noop: false, ..Options::default() });
+    cluster.make_leader(A);
+    // A second term: what the first leader appended is cached, and counts.
+    cluster.propose(A, 1, "x");
+    cluster.propose(A, 2, "a command that fills the limit, with all that is inherited in front of it, and then some more bytes");
+    cluster.propose(A, 3, "a command that fills the limit, with all that is inherited in front of it, and then some more bytes");
+    cluster.drain(A);
+    cluster.isolate(&[A]);
+    cluster.run_until(5_000, |cluster| cluster.state(A) != StateName::Leader);
+    cluster.heal();
+    cluster.make_leader(A);
+    cluster.settle();
+    cluster.propose(A, 10, "y");
+    cluster.settle();
+    assert!(cluster.answer(A, 10).unwrap().is_ok(), "{:?}", cluster.answer(A, 10));
+}
