@@ -81,7 +81,7 @@ pub enum Fatal {
     /// A leader asked to replace an entry that is known to be committed: this node's log and the
     /// leader's have nothing to do with each other, or a quorum lost its data.
     #[error(
-        "the leader {leader} of term {term} wants entry {index} replaced, but {committed} is committed here"
+        "the leader {leader} of term {term} wants entry {index} replaced, but {committed} is committed here: a majority lost data, or belongs to another cluster; keep this node's directory, it may be the last to hold it"
     )]
     CommittedConflict {
         /// The leader.
@@ -107,7 +107,7 @@ pub enum StartError {
     Config(#[from] ConfigError),
     /// The state machine has applied more than the log holds: the log lost entries.
     #[error(
-        "the state machine has applied {applied}, but the log ends at {last}: the log lost entries"
+        "the state machine has applied {applied}, but the log ends at {last}: the log lost entries; put back the log and the machine that belong together"
     )]
     AppliedBeyondLog {
         /// What the machine has applied.
@@ -116,7 +116,9 @@ pub enum StartError {
         last: Index,
     },
     /// The state machine stands before the log begins, and nothing can bring it there.
-    #[error("the state machine has applied {applied}, but the log begins after {base}")]
+    #[error(
+        "the state machine has applied {applied}, but the log begins after {base}: put back the log and the machine that belong together"
+    )]
     AppliedBeforeLog {
         /// What the machine has applied.
         applied: Index,

@@ -12,13 +12,15 @@ pub enum StartError {
     #[error("{0}")]
     Core(#[from] core::StartError),
     /// A member without the state its cluster began with, or a later one.
-    #[error("the store of member `{name}` has no snapshot: its data was lost")]
+    #[error("the store of member `{name}` has no snapshot: its data was lost; put it back")]
     NoSnapshot {
         /// The member.
         name: String,
     },
     /// The snapshot and the log do not fit together.
-    #[error("the log begins after {log}, but the newest snapshot is of {snapshot}: data was lost")]
+    #[error(
+        "the log begins after {log}, but the newest snapshot is of {snapshot}: data was lost; put it back"
+    )]
     Gap {
         /// Where the log begins.
         log: Position,
@@ -68,13 +70,17 @@ pub enum ReplicaError {
     #[error("{0}")]
     Start(#[from] StartError),
     /// The store failed.
-    #[error("the store failed, nothing more can be made durable: {reason}")]
+    #[error(
+        "the store failed, nothing more can be made durable: {reason}; see to the disk, then start the node again"
+    )]
     Store {
         /// What it said.
         reason: String,
     },
     /// The machine failed.
-    #[error("the state machine failed at index {index}: {reason}")]
+    #[error(
+        "the state machine failed at index {index}: {reason}; once that is mended, start the node again: it applies the entry anew"
+    )]
     Machine {
         /// The entry.
         index: Index,

@@ -204,14 +204,16 @@ pub enum Refusal {
         other: String,
     },
     /// Two processes run with copies of the same data, or one runs with an old copy.
-    #[error("its data is that of a live node at {other}: one of them runs on a copy")]
+    #[error(
+        "its data is that of a live node at {other}: one of them runs on a copy, which must stop"
+    )]
     CopiedData {
         /// Where the other is.
         other: String,
     },
     /// Its data is older than data it had before.
     #[error(
-        "its data was opened {theirs} times, but {seen} openings were seen: it runs on an old copy"
+        "its data was opened {theirs} times, but {seen} openings were seen: it runs on an old copy, which must stop"
     )]
     OldData {
         /// How often it says its data was opened.
@@ -220,7 +222,9 @@ pub enum Refusal {
         seen: u64,
     },
     /// Its data says that a term was reached which is below one it had reached before.
-    #[error("its data is of term {theirs}, but it had reached term {seen}: it runs on an old copy")]
+    #[error(
+        "its data is of term {theirs}, but it had reached term {seen}: it runs on an old copy, which must stop"
+    )]
     OldTerm {
         /// The term its data is of.
         theirs: Term,

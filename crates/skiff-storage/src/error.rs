@@ -23,7 +23,10 @@ pub enum StoreError {
         source: Arc<io::Error>,
     },
     /// There is no room for this write; nothing of it was kept. The store can go on.
-    #[error("no space left for the log in {}", path.display())]
+    #[error(
+        "no space left for the log in {}: make room, the node then goes on by itself",
+        path.display()
+    )]
     Full {
         /// Where.
         path: PathBuf,
@@ -43,7 +46,11 @@ pub enum StoreError {
         holder: String,
     },
     /// Something that had been written is damaged.
-    #[error("{} is damaged at byte {offset}{}: {reason}", path.display(), at_index(*index))]
+    #[error(
+        "{} is damaged at byte {offset}{}: {reason}; nothing was cut off, keep the directory",
+        path.display(),
+        at_index(*index)
+    )]
     Corrupt {
         /// The file.
         path: PathBuf,
@@ -55,7 +62,7 @@ pub enum StoreError {
         reason: String,
     },
     /// Something that must be there is not: the data was lost, which is not the same as being new.
-    #[error("{} has lost data: {reason}", path.display())]
+    #[error("{} has lost data: {reason}; put all of it back, it is no new directory", path.display())]
     Lost {
         /// The directory.
         path: PathBuf,
