@@ -1,0 +1,144 @@
+//! `docs/pitfalls.md` lists the mistakes of others and the tests that guard against them. Here the page
+//! is compared with the tests there are.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+/// What an entry may wait for.
+const FEATURES: &[&str] = &[
+    "membership changes",
+    "snapshots",
+    "sessions",
+    "transfer",
+    "leases",
+    "repair",
+    "outcomes",
+    "versions",
+];
+const WAITS: &str = "waits for ";
+const SCRIPTS: &str = "skiff-core/tests/scripts";
+
+#[test]
+fn every_pitfall_has_its_test_or_waits_for_a_feature() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
+    let page = fs::read_to_string(root.join("docs/pitfalls.md")).unwrap();
+    assert!(page.matches("\n## ").count() >= 18, "a section is gone");
+    let wrong = complaints(&page, &tests_below(&root.join("crates")));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_page_that_is_wrong_is_noticed() {
+    let tests = BTreeMap::from([("a".to_owned(), BTreeSet::from(["no_hat".to_owned()]))]);
+    let wrong = |row: &str| complaints(&format!("| entry | x | y |\n|---|---|---|\n{row}"), &tests);
+    let right = "| no-hat | it rains | `a::no_hat` |";
+    assert!(wrong(right).is_empty());
+    assert!(wrong("| no-hat | it rains | waits for sessions |").is_empty());
+    for row in [
+        "",
+        "| no-hat | it rains |",
+        "| no-hat | | `a::no_hat` |",
+        "| no-hat | it rains | |",
+        "| no-hat | it rains | `a::hat` |",
+        "| no-hat | it rains | `b::no_hat` |",
+        "| no-hat | it rains | `no_hat` |",
+        "| no-coat | it rains | `a::no_hat` |",
+        "| no-hat | it rains | waits for godot |",
+        &format!("{right}\n{right}"),
+    ] {
+        assert!(!wrong(row).is_empty(), "{row}");
+    }
+}
+
+/// What is wrong with the page.
+fn complaints(page: &str, tests: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
+    let rows = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| entry "));
+    let mut seen = BTreeSet::new();
+    let mut wrong = Vec::new();
+    for row in rows {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [entry, story, guard] = cells[..] else {
+            wrong.push(format!("not three cells: {row}"));
+            continue;
+        };
+        if !seen.insert(entry) {
+            wrong.push(format!("{entry}: twice"));
+        }
+        if entry.is_empty() || story.is_empty() {
+            wrong.push(format!("{entry}: nothing is told"));
+        }
+        wrong.extend(complaints_of(entry, guard, tests));
+    }
+    if seen.is_empty() {
+        wrong.push("there are no entries".to_owned());
+    }
+    wrong
+}
+
+/// What is wrong with what guards one entry.
+fn complaints_of(
+    entry: &str,
+    guard: &str,
+    tests: &BTreeMap<String, BTreeSet<String>>,
+) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let named: Vec<&str> = guard.split('`').skip(1).step_by(2).collect();
+    for name in &named {
+        let found = name.split_once("::").and_then(|(part, test)| tests.get(part)?.get(test));
+        if found.is_none() {
+            wrong.push(format!("{entry}: there is no test {name}"));
+        }
+    }
+    let waits = guard.split_once(WAITS).map(|(_, rest)| rest);
+    if let Some(feature) = waits
+        && !FEATURES.iter().any(|known| feature.starts_with(known))
+    {
+        wrong.push(format!("{entry}: it waits for {feature}, which is none of {FEATURES:?}"));
+    }
+    let own = entry.replace('-', "_");
+    let carries = |name: &&str| name.rsplit("::").next().is_some_and(|test| test.starts_with(&own));
+    if waits.is_none() && !named.iter().any(carries) {
+        wrong.push(format!("{entry}: no test carries its name, and it waits for nothing"));
+    }
+    wrong
+}
+
+/// The names of all functions in the sources and tests of each crate, and those of the scripts.
+fn tests_below(crates: &Path) -> BTreeMap<String, BTreeSet<String>> {
+    let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for part in fs::read_dir(crates).unwrap() {
+        let part = part.unwrap();
+        let names = found.entry(part.file_name().into_string().unwrap()).or_default();
+        let mut folders = vec![part.path().join("src"), part.path().join("tests")];
+        while let Some(folder) = folders.pop() {
+            let Ok(entries) = fs::read_dir(&folder) else { continue };
+            for path in entries.map(|entry| entry.unwrap().path()) {
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.extension().is_some_and(|extension| extension == "rs") {
+                    names.extend(tests_in(&fs::read_to_string(&path).unwrap()));
+                } else if folder.ends_with(SCRIPTS) {
+                    names.insert(path.file_name().unwrap().to_str().unwrap().to_owned());
+                }
+            }
+        }
+    }
+    found
+}
+
+/// The names of the functions that stand below a line with `test` in an attribute.
+fn tests_in(source: &str) -> impl Iterator<Item = String> {
+    let mut attributed = false;
+    let names = source.lines().map(str::trim).filter_map(move |line| {
+        attributed |= line.starts_with("#[") && line.contains("test");
+        let (_, rest) = line.split_once("fn ")?;
+        let name = rest.split(['(', '<']).next().unwrap_or(rest).to_owned();
+        std::mem::take(&mut attributed).then_some(name)
+    });
+    names.collect::<Vec<_>>().into_iter()
+}
