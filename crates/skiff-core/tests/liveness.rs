@@ -161,7 +161,8 @@ fn rule_4_an_outsider_campaigns_while_uncommitted() {
     cluster.run(2_000);
     assert_eq!(cluster.leader(), None, "B alone is no majority of {{B, C}}, and A does not count");
     cluster.start(C);
-    // B and C have shorter logs: only A can win, and C and B make it.
+    // B and C do not reach each other: only A can win, and C and B make it.
+    cluster.cut_between(&[B], &[C]);
     assert!(cluster.run_until(3_000, |c| c.raft(A).committed() >= Index(1)));
     assert_eq!(cluster.raft(B).membership().voters, [B, C].into());
 }

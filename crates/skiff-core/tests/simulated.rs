@@ -7,8 +7,8 @@ mod common;
 use bytes::Bytes;
 use common::Cluster;
 use skiff_core::{
-    Append, Entry, HardState, Index, Input, LogTime, Message, NodeId, Options, Payload, Position,
-    Round, StateName, Term,
+    Append, Entry, HardState, Index, Input, Instant, LogTime, Message, NodeId, Options, Payload,
+    Position, Round, StateName, Term,
 };
 
 const A: NodeId = NodeId(1);
@@ -80,4 +80,20 @@ fn the_first_command_of_a_term_is_never_one_too_many() {
     cluster.propose(A, 10, "y");
     cluster.settle();
     assert!(cluster.answer(A, 10).unwrap().is_ok(), "{:?}", cluster.answer(A, 10));
+}
+
+/// A node that no vote can help campaigns again and again. Each of its terms restarted the timers of
+/// those who could win, and these were long already: nobody led for seconds.
+#[test]
+fn a_hopeless_candidate_keeps_nobody_from_its_turn() {
+    let mut cluster =
+        inherited(Options { pre_vote: false, refuse_while_led: false, ..Options::default() });
+    let deadline = cluster.raft(A).deadline().unwrap();
+    for turn in 1..=5 {
+        let message = Message::Vote { last: Position::ZERO, transfer: false };
+        cluster.now = Instant(deadline.0 / 6 * turn);
+        cluster.step(A, Input::Message { from: B, term: Term(2 * turn), message: message.clone() });
+        cluster.step(A, Input::Message { from: C, term: Term(2 * turn + 1), message });
+    }
+    assert!(cluster.raft(A).deadline().unwrap() <= deadline);
 }

@@ -10,6 +10,7 @@ fn main() {
         let nodes = std::env::var("NODES").ok().map(|n| n.parse().unwrap());
         let mode = match std::env::var("MODE").as_deref() { Ok("r") => Mode::Recoverable, Ok("u") => Mode::Unlimited, _ => Mode::Crash };
         let plan = Plan::of_seed(seed, Limits { nanos: secs * 1_000_000_000, nodes, mode });
+        if std::env::var("PLAN").is_ok() { println!("{:#?}\n{:?}", plan.knobs, plan.faults); }
         let report = if std::env::var("TRACE").is_ok() {
             run_with_trace(&plan, &Registers, &mut |line| println!("{line}"))
         } else { run(&plan, &Registers) };

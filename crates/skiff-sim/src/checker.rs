@@ -19,6 +19,8 @@ mod one_vote;
 mod reads;
 mod state_machine_safety;
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use skiff_replica::{
     Index, InstanceId, Position, Term,
@@ -59,6 +61,8 @@ pub(crate) struct Judges {
     /// Disks lie or are rolled back: what only honest disks can promise is not judged.
     pub(crate) lenient: bool,
     seen: Vec<Seen>,
+    /// The newest entry that was committed in each term.
+    committed_in: BTreeMap<Term, Position>,
     election_safety: ElectionSafety,
     leader_append_only: LeaderAppendOnly,
     log_matching: LogMatching,
@@ -86,6 +90,7 @@ impl Judges {
             ledgers: vec![Ledger::default(); nodes],
             lenient,
             seen: vec![Seen::default(); nodes],
+            committed_in: BTreeMap::new(),
             election_safety: ElectionSafety::default(),
             leader_append_only: LeaderAppendOnly::new(nodes),
             log_matching: LogMatching::default(),
@@ -121,6 +126,12 @@ impl Judges {
     /// The newest entry known to be committed.
     pub(crate) const fn newest(&self) -> Position {
         self.state_machine_safety.newest()
+    }
+
+    /// The newest entry that was committed by a leader of a term before this one.
+    fn newest_before(&self, term: Term) -> Position {
+        let before = self.committed_in.range(..term).next_back();
+        before.map(|(_, at)| *at).unwrap_or_default()
     }
 
     /// A node puts a write out.
@@ -203,7 +214,7 @@ impl Judges {
         if changed.elected {
             let found = self.election_safety.leads(raft.id(), now.term);
             self.if_honest("election_safety", found)?;
-            self.if_honest("leader_completeness", leader_completeness::elected(raft, self.newest()))?;
+            self.if_honest("leader_completeness", leader_completeness::elected(raft, self.newest_before(now.term)))?;
             let found = self.one_instance.serves(instance);
             self.if_honest("one_instance", found)?;
         }
@@ -233,6 +244,7 @@ impl Judges {
         }
         if new > 0 {
             let at = self.newest();
+            self.committed_in.insert(raft.term(), at);
             let found = durable_before_told::committed(&self.ledgers, raft.membership(), at);
             self.if_honest("durable_before_told", found)?;
         }
@@ -262,6 +274,11 @@ impl Judges {
             self.if_honest("answers", found)?;
         }
         Ok(())
+    }
+
+    /// A node is asked something.
+    pub(crate) fn called(&mut self, node: usize) {
+        self.no_storm.asked(node);
     }
 
     pub(crate) fn asked(&mut self, command: &Bytes) {

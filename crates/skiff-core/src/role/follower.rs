@@ -34,8 +34,12 @@ pub(crate) struct Follower {
 }
 
 impl Follower {
+    /// The timer that runs goes on unless there is a leader to wait for: a candidate that only raises
+    /// the term, again and again, must not keep a better one from its turn.
     pub(crate) fn new(local: &mut Local, leader: Option<NodeId>) -> Self {
-        local.restart_election_timer();
+        if leader.is_some() || local.election_at.is_none() {
+            local.restart_election_timer();
+        }
         Self { leader, verified: local.log.committed(), ..Self::default() }
     }
 

@@ -77,6 +77,7 @@ impl<W: Workload> World<'_, '_, W> {
             return Ok(None);
         };
         process.calls.push(attempt);
+        self.judges.called(node);
         let token = Token(process.calls.len() as u64);
         let command = if call.read { Bytes::new() } else { self.workload.command(call.seed) };
         self.attempts.push(Attempt {
