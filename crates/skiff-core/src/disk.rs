@@ -3,6 +3,7 @@
 use crate::{
     config::Config,
     log::Log,
+    mutants::{Mutant, planted},
     output::Write,
     types::{HardState, Instant, WriteId},
 };
@@ -33,7 +34,7 @@ impl Disk {
 
     /// The durability gate for whatever carries a term.
     pub(crate) fn holds_term(&self, hard: HardState) -> bool {
-        self.durable.term == hard.term
+        self.durable.term == hard.term || planted(Mutant::TermUngated)
     }
 
     /// The durability gate for whatever carries a vote.

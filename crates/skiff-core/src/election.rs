@@ -36,12 +36,17 @@ impl Raft {
                 Verdict::Settled
             }
             // The answer of one whose term is lower is as good: the term asked for is in it.
-            Message::PreVoteReply { .. } if term <= mine => Verdict::Current,
+            Message::PreVoteReply { .. } if term <= mine || planted(Mutant::PreVoteTermIgnored) => {
+                Verdict::Current
+            }
             _ if term < mine => {
                 self.answer_stale(from, message);
                 Verdict::Settled
             }
             Message::Vote { transfer: false, .. } if term > mine && self.refuses_votes() => {
+                if planted(Mutant::RefusalRaisesTerm) {
+                    self.transition(Transition::Follow { term, leader: None });
+                }
                 self.local.promise(from, Message::VoteReply { granted: false }, Gate::Term);
                 Verdict::Settled
             }
@@ -67,7 +72,11 @@ impl Raft {
         if granted && let Some(at) = self.local.election_at {
             // Two that ask at once would split the votes.
             let later = self.local.now.after(self.local.config.heartbeat_interval);
-            self.local.election_at = Some(at.max(later));
+            self.local.election_at =
+                (!planted(Mutant::PreVoteGrantStopsTimer)).then_some(at.max(later));
+        }
+        if granted && planted(Mutant::PreVoteRaisesTerm) {
+            self.transition(Transition::Follow { term: campaign, leader: None });
         }
         self.local.promise(from, Message::PreVoteReply { campaign, granted }, Gate::Term);
     }
@@ -79,7 +88,9 @@ impl Raft {
         let led = self.role.leader(self.local.id()).is_some();
         let free = vote == Some(from) || (vote.is_none() && !led) || planted(Mutant::VotesTwice);
         let may_vote = matches!(self.role, Role::Follower(_) | Role::PreCandidate(_));
-        let granted = free && may_vote && last.is_as_up_to_date_as(self.local.log.last());
+        let up_to_date =
+            last.is_as_up_to_date_as(self.local.log.last()) || planted(Mutant::VotesForShorterLog);
+        let granted = free && may_vote && up_to_date;
         if !granted {
             return self.local.promise(from, Message::VoteReply { granted }, Gate::Term);
         }
@@ -89,13 +100,17 @@ impl Raft {
         }
         self.local.hard.vote = Some(from);
         // The timer starts when the vote leaves, not before: the disk may take its time.
-        self.local.election_at = None;
-        self.local.promise(from, Message::VoteReply { granted }, Gate::Vote);
+        if !planted(Mutant::TimerRunsDuringSync) {
+            self.local.election_at = None;
+        }
+        let gate = if planted(Mutant::VoteReplyUngated) { Gate::Term } else { Gate::Vote };
+        self.local.promise(from, Message::VoteReply { granted }, gate);
     }
 
     /// Tells the sender of an old term that there is a newer one, where it waits for an answer.
     fn answer_stale(&mut self, from: NodeId, message: &Message) {
         let reply = match message {
+            Message::Append(_) if planted(Mutant::StaleAppendUnanswered) => return,
             Message::Append(append) => Message::AppendReply(AppendReply {
                 seq: append.seq,
                 round: Round::ZERO,

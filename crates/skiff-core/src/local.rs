@@ -13,6 +13,7 @@ use crate::{
     membership::Membership,
     membership_history::MembershipHistory,
     message::Message,
+    mutants::{Mutant, planted},
     outbox::{Gate, Outbox},
     output::Output,
     rng::Rng,
@@ -52,7 +53,8 @@ impl Local {
     /// Starts the election timer anew, with fresh jitter. After lost elections the range is wider
     /// (up to eight times), so that slow disks and slow networks elect too.
     pub(crate) fn restart_election_timer(&mut self) {
-        let factor = 1 << self.failed_rounds.min(DOUBLINGS_MAX);
+        let doublings = if planted(Mutant::NoBackOff) { 0 } else { DOUBLINGS_MAX };
+        let factor = 1 << self.failed_rounds.min(doublings);
         let min = self.config.min_election_timeout.saturating_mul(factor);
         let max = self.config.max_election_timeout.saturating_mul(factor);
         self.election_at = Some(self.now.after(self.rng.between(min, max)));

@@ -19,6 +19,7 @@ use crate::{
     config::Recovered,
     entry::Entry,
     error::StartError,
+    mutants::{Mutant, planted},
     types::{Index, LogTime, Position, Term, WriteId},
 };
 
@@ -177,13 +178,15 @@ impl Log {
         }
         self.terms.retain(|(first, _)| *first < from);
         self.last = self.last.min(keep);
-        self.durable = self.durable.min(keep);
+        self.durable =
+            self.durable.min(if planted(Mutant::CutStaysDurable) { self.durable } else { keep });
         if self.stored > keep {
             self.stored = keep;
             self.truncate_from = Some(self.truncate_from.map_or(from, |older| older.min(from)));
         }
         if let Some(stretch) = &mut self.outstanding {
-            stretch.last = stretch.last.min(keep);
+            let cut = if planted(Mutant::PersistedAba) { stretch.last } else { keep };
+            stretch.last = stretch.last.min(cut);
         }
     }
 

@@ -7,6 +7,7 @@ use crate::{
     entry::{Entry, Payload},
     error::Fatal,
     log::Log,
+    mutants::{Mutant, planted},
     output::{Apply, Output},
     types::{Index, Token},
 };
@@ -116,7 +117,9 @@ impl Machine {
             self.reads.pop_front();
             return Some(Work::Do(Output::ReadReady { token, index }));
         }
-        let end = log.committed().min(log.durable());
+        let durable =
+            if planted(Mutant::AppliesUndurable) { log.last_index() } else { log.durable() };
+        let end = log.committed().min(durable);
         if self.handed >= end || self.batch_bytes >= window {
             return None;
         }

@@ -13,6 +13,7 @@ use alloc::vec::Vec;
 use crate::{
     entry::Entry,
     inflights::{Inflight, Inflights},
+    mutants::{Mutant, planted},
     status::{PeerState, PeerStatus},
     types::{Index, Instant, Round},
 };
@@ -143,7 +144,8 @@ impl Progress {
     /// Whether something sent so long ago must be taken for lost if the member's log does not yet
     /// hold it. The patience doubles with each loss until something arrives.
     pub(crate) fn is_overdue(&mut self, sent_at: Instant, now: Instant, patience: u64) -> bool {
-        let overdue = now.since(sent_at) >= patience << self.backoff;
+        let overdue =
+            now.since(sent_at) >= patience << self.backoff && !planted(Mutant::LostIsNotResent);
         if overdue {
             self.backoff = (self.backoff + 1).min(BACKOFF_MAX);
         }

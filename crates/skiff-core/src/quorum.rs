@@ -2,7 +2,10 @@
 
 use alloc::{collections::BTreeSet, vec::Vec};
 
-use crate::types::NodeId;
+use crate::{
+    mutants::{Mutant, planted},
+    types::NodeId,
+};
 
 /// How many of `voters` make a majority.
 #[must_use]
@@ -12,7 +15,8 @@ pub const fn majority(voters: usize) -> usize {
 
 /// Whether those of `voters` for whom `agrees` holds are a majority. Nobody is none.
 pub fn is_majority(voters: &BTreeSet<NodeId>, agrees: impl Fn(NodeId) -> bool) -> bool {
-    voters.iter().filter(|id| agrees(**id)).count() >= majority(voters.len())
+    let half = planted(Mutant::HalfIsMajority) && voters.len().is_multiple_of(2);
+    voters.iter().filter(|id| agrees(**id)).count() + usize::from(half) >= majority(voters.len())
 }
 
 /// The largest value that a majority of `voters` has reached. `None` if there are no voters.

@@ -17,6 +17,7 @@ use crate::{
     membership::Membership,
     membership_history::MembershipHistory,
     message::Message,
+    mutants::{Mutant, planted},
     outbox::{Gate, Outbox},
     output::{Event, Output, StateName},
     rng::Rng,
@@ -329,7 +330,9 @@ impl Raft {
         let (name, known) = (self.state(), self.leader());
         let old = core::mem::replace(&mut self.role, Role::Follower(Follower::default()));
         old.retire(&mut self.local, leader);
-        self.local.outbox.forget_promises();
+        if !planted(Mutant::PromisesOutliveTheTerm) {
+            self.local.outbox.forget_promises();
+        }
         let then = self.enter(transition);
         if self.state() != name {
             self.local.outbox.event(Event::State(self.state()));
@@ -453,6 +456,9 @@ impl Raft {
                     return;
                 }
                 self.local.outbox.event(Event::WriteRefused { write });
+                if self.is_leader() && planted(Mutant::FailedWriteIsCut) {
+                    return self.local.truncate(self.local.log.durable().next());
+                }
                 // What others were sent already cannot be taken back: this node must never put
                 // other entries in its place in this term.
                 if self.is_leader() {

@@ -8,6 +8,7 @@ use crate::{
     error::{Fatal, Reject},
     local::Local,
     message::{Append, AppendOutcome, AppendReply, Message},
+    mutants::{Mutant, planted},
     output::Event,
     role::Transition,
     types::{Index, Instant, NodeId, Position, Round, Token},
@@ -74,7 +75,8 @@ impl Follower {
         self.heard_at = None;
         if let Some(at) = local.election_at {
             let soon = local.now.after(local.rng.between(0, local.config.heartbeat_interval));
-            local.election_at = Some(at.min(soon));
+            local.election_at =
+                (!planted(Mutant::BrokenConnectionStopsTimer)).then_some(at.min(soon));
         }
     }
 
@@ -128,8 +130,10 @@ impl Follower {
             }
             splice(local, from, entry)?;
         }
+        let end = if planted(Mutant::AcksWholeLog) { local.log.last_index() } else { end };
         self.verified = self.verified.max(end);
-        local.log.commit(commit.min(self.verified));
+        let verified = if planted(Mutant::CommitsUnverified) { commit } else { self.verified };
+        local.log.commit(commit.min(verified));
         Ok(())
     }
 
@@ -147,19 +151,26 @@ impl Follower {
         }
         self.heard_at = Some(local.now);
         local.failed_rounds = 0;
-        local.restart_election_timer();
+        if !planted(Mutant::HeartbeatIgnoredByTimer) {
+            local.restart_election_timer();
+        }
         true
     }
 
     /// What may be reported as matching: verified by this term's leader, and durable.
     fn matched(&self, local: &Local) -> Index {
-        self.verified.min(local.log.durable())
+        match local.log.durable() {
+            _ if planted(Mutant::AcksUndurable) => self.verified,
+            durable if planted(Mutant::AcksUnverified) => durable,
+            durable => self.verified.min(durable),
+        }
     }
 
     /// The next thing the leader is owed. A sign of life waits for no write but the term's.
     pub(crate) fn next_send(&mut self, local: &mut Local) -> Option<(NodeId, Message)> {
         let leader = self.leader?;
-        if !local.disk.holds_term(local.hard) {
+        let waits = planted(Mutant::SignOfLifeWaits) && self.verified > local.log.durable();
+        if waits || !local.disk.holds_term(local.hard) {
             return None;
         }
         if let Some(reply) = self.mismatch.take() {
@@ -237,7 +248,8 @@ const fn committed_conflict(local: &Local, leader: NodeId, index: Index) -> Fata
 fn splice(local: &mut Local, leader: NodeId, entry: Entry) -> Result<(), Fatal> {
     let index = entry.index;
     match local.log.term_at(index) {
-        Some(term) if term == entry.term => return Ok(()),
+        Some(term) if term == entry.term && !planted(Mutant::TruncatesOnOverlap) => return Ok(()),
+        Some(_) if planted(Mutant::ConflictIgnored) => return Ok(()),
         None if index <= local.log.committed() => return Ok(()),
         Some(_) if index <= local.log.committed() => {
             return Err(committed_conflict(local, leader, index));

@@ -16,6 +16,7 @@ use crate::{
     error::Reject,
     local::Local,
     message::Message,
+    mutants::{Mutant, planted},
     outbox::Gate,
     progress::Progress,
     role::Transition,
@@ -109,7 +110,8 @@ impl Leader {
 
     /// A caller, here or at a follower, wants to read.
     pub(crate) fn read(&mut self, local: &Local, reader: Reader) {
-        self.reads.wait(local.log.committed().max(self.term_start), reader);
+        let start = if planted(Mutant::ReadsBeforeNoop) { Index::ZERO } else { self.term_start };
+        self.reads.wait(local.log.committed().max(start), reader);
     }
 
     pub(crate) fn cancel(&mut self, token: Token) {
@@ -118,7 +120,9 @@ impl Leader {
 
     /// Something became durable here.
     pub(crate) fn persisted(&mut self, local: &mut Local) {
-        self.advance_commit(local);
+        if !planted(Mutant::OwnWriteCommitsNothing) {
+            self.advance_commit(local);
+        }
         self.confirm_reads(local);
     }
 
@@ -157,7 +161,7 @@ impl Leader {
         });
         let until = heard.unwrap_or(local.now).after(local.config.max_election_timeout);
         self.quorum_check_at = until;
-        local.now < until
+        local.now < until || planted(Mutant::UnfollowedKeepsOffice)
     }
 
     /// Whether the own disk is so far behind the others' that another would do better: something
@@ -225,7 +229,9 @@ impl Leader {
                 local.reject(token, Reject::NotLeader { leader });
             }
         }
-        for (index, token) in local.machine.take_proposals_after(local.log.committed()) {
+        let known = local.log.committed();
+        let answered = if planted(Mutant::LostOfficeUntold) { Index(u64::MAX) } else { known };
+        for (index, token) in local.machine.take_proposals_after(answered) {
             let term = local.log.term_at(index).unwrap_or(local.hard.term);
             let position = Position { term, index };
             local.reject(token, Reject::LeadershipLost { position, leader });

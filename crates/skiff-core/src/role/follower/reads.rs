@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use crate::{
     error::Reject,
     local::Local,
+    mutants::{Mutant, planted},
     types::{Index, Instant, NodeId, Token},
 };
 
@@ -33,7 +34,7 @@ impl ForwardedReads {
         if self.waiting.is_empty() {
             return None;
         }
-        let id = local.rng.next();
+        let id = if planted(Mutant::ReadNameReused) { 0 } else { local.rng.next() };
         let tokens = core::mem::take(&mut self.waiting);
         self.asked.push(Batch { id, asked_at: local.now, tokens });
         Some(id)

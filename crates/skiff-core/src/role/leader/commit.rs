@@ -2,7 +2,11 @@
 //! it is of the leader's own term. What comes before it is committed with it.
 
 use super::Leader;
-use crate::{local::Local, types::Index};
+use crate::{
+    local::Local,
+    mutants::{Mutant, planted},
+    types::Index,
+};
 
 impl Leader {
     /// Commits what a quorum holds. The own log counts as far as it is durable, and only if this
@@ -11,13 +15,15 @@ impl Leader {
         let durable = local.log.durable();
         let reached = local.membership().reached(|id| {
             if id == local.id() {
-                return durable;
+                let counts_all = planted(Mutant::LeaderCountsUndurable);
+                return if counts_all { local.log.last_index() } else { durable };
             }
             self.peers.get(&id).map_or(Index::ZERO, |progress| progress.matched)
         });
         if let Some(index) = reached
             && index > local.log.committed()
-            && local.log.term_at(index) == Some(local.hard.term)
+            && (local.log.term_at(index) == Some(local.hard.term)
+                || planted(Mutant::CommitsOldTerms))
         {
             local.log.commit(index);
         }
@@ -30,6 +36,7 @@ impl Leader {
         if self.lagging.is_some_and(|(index, _)| durable < index) {
             return;
         }
-        self.lagging = (durable < committed).then_some((committed, local.now));
+        let lags = durable < committed && !planted(Mutant::StalledDiskKeepsOffice);
+        self.lagging = lags.then_some((committed, local.now));
     }
 }

@@ -3,7 +3,10 @@
 
 use alloc::{collections::VecDeque, vec::Vec};
 
-use crate::types::{Index, NodeId, Round, Token};
+use crate::{
+    mutants::{Mutant, planted},
+    types::{Index, NodeId, Round, Token},
+};
 
 /// Who wants to read.
 #[derive(Clone, Copy, Debug, Hash)]
@@ -36,14 +39,15 @@ impl Reads {
         if self.waiting.is_empty() {
             return false;
         }
-        *round = round.next();
+        *round = if planted(Mutant::ReadJoinsOldRound) { *round } else { round.next() };
         self.rounds.push_back((*round, core::mem::take(&mut self.waiting)));
         true
     }
 
     /// A quorum has answered this round: the reads that are served by it.
     pub(crate) fn confirmed(&mut self, round: Round) -> Vec<(Index, Reader)> {
-        let done = self.rounds.partition_point(|(one, _)| *one <= round);
+        let counts = |one: Round| one <= round || planted(Mutant::ReadsWithoutRound);
+        let done = self.rounds.partition_point(|(one, _)| counts(*one));
         self.rounds.drain(..done).flat_map(|(_, reads)| reads).collect()
     }
 

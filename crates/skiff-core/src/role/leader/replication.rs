@@ -12,6 +12,7 @@ use crate::{
     local::Local,
     log::Log,
     message::{Append, AppendOutcome, AppendReply, Message},
+    mutants::{Mutant, planted},
     output::{Event, Output},
     progress::Progress,
     status::PeerState,
@@ -251,7 +252,7 @@ fn mismatched(
     if prev <= progress.matched && !progress.reverted {
         // Only an Append sent after the match was acknowledged proves that it is lost, however long
         // the log is that it found. Any other refusal is a late one.
-        if reply.seq <= progress.matched_seq {
+        if reply.seq <= progress.matched_seq && !planted(Mutant::LateRefusalObeyed) {
             return;
         }
         let (matched, last) = (progress.matched, reply.last);
