@@ -9,7 +9,7 @@ use std::{
 };
 
 use skiff::{
-    Node,
+    Event, Node,
     core::Message,
     storage::MemoryPersistence,
     transport::{Body, Envelope, MemoryNetwork},
@@ -93,6 +93,7 @@ async fn queue_before_timer() {
     });
     soon("the loop to stand still", is_held).await.unwrap();
     while saying.try_recv().is_ok() {}
+    let mut events = held.events();
     // Eight are 350 ms and more.
     so_many_more(&mut count(&network, leading.id(), "b"), 8).await;
     release.send(()).unwrap();
@@ -103,6 +104,13 @@ async fn queue_before_timer() {
             _ => {}
         }
     }
+    // What it told, it told before that word.
+    let mut told = std::pin::pin!(async {
+        while let Some(event) = events.next().await {
+            assert!(!matches!(event, Event::ElectionTimeout), "it thought of campaigning");
+        }
+    });
+    assert!(told.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     held.stop().await.unwrap();
     own.shutdown_background();
 }
