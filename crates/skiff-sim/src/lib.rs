@@ -4,6 +4,7 @@
 mod checker;
 mod failure;
 mod hash;
+pub mod linearizability;
 pub mod plan;
 mod random;
 mod reached;
