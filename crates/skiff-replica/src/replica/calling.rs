@@ -1,7 +1,10 @@
 //! Calls: of local callers, of clients, and of other nodes on behalf of theirs. All take one way.
 
 use bytes::Bytes;
-use skiff_core::{self as core, Index, Instant, Token};
+use skiff_core::{
+    self as core, Index, Instant, Token,
+    mutants::{Mutant, planted},
+};
 use skiff_transport::{Answer, Ask, Body, Consistency, Request};
 
 use super::{Phase, Replica};
@@ -155,7 +158,8 @@ impl Replica {
         if self.is_new(token) && waiting + command.len() > self.settings.waiting_bytes {
             return self.refuse(token, Refused::Busy { bytes: waiting });
         }
-        let hops = self.calls.hops(token) + 1;
+        let counted = !planted(Mutant::HopsUncounted);
+        let hops = self.calls.hops(token) + u32::from(counted);
         self.calls.advance(token, Stage::Forwarded { link, command: command.clone() });
         let until = self.calls.deadline_of(token).unwrap_or(self.now);
         let timeout_ms = until.since(self.now).div_ceil(MILLISECOND);
@@ -261,10 +265,12 @@ impl Replica {
         };
         let under_way = self.calls.remote_bytes();
         let token = self.calls.name_remote(Origin { link, id, hops, bytes });
+        let deadline = self.now.after(timeout_ms.min(LONGEST_MS) * MILLISECOND);
         if under_way > self.settings.remote_bytes {
+            // Whoever is to be answered must have called.
+            self.calls.open(token, deadline);
             return self.refuse(token, Refused::Busy { bytes: under_way });
         }
-        let deadline = self.now.after(timeout_ms.min(LONGEST_MS) * MILLISECOND);
         self.call(token, wanted, deadline);
     }
 
@@ -280,6 +286,9 @@ impl Replica {
         let command = command.clone();
         match answer.result.map_err(Refused::from) {
             Ok(response) => self.respond(token, response),
+            Err(Refused::LeadershipLost { .. }) if planted(Mutant::RetriesTheUnknown) => {
+                self.hold(token, Wanted::Command(command));
+            }
             // It had no effect there, so it may be tried again.
             Err(Refused::NotLeader { .. }) => self.hold(token, Wanted::Command(command)),
             Err(refused) => self.refuse(token, refused),
@@ -338,12 +347,19 @@ impl Replica {
         if let Stage::Reading(_) = stage {
             self.step_core(core::Input::Cancel { token });
         }
+        if planted(Mutant::AnswersTwice) && !is_remote(token) {
+            let reason = Refused::Timeout { outcome, position };
+            return self.jobs.push_back(Job::Refuse { token, reason });
+        }
         self.refuse(token, Refused::Timeout { outcome, position });
     }
 
     /// What is known of the effect of a call that ends here.
     fn effect(&self, stage: &Stage) -> (Outcome, Option<EntryPosition>) {
         match stage {
+            Stage::Appended(_) if planted(Mutant::ExpiredIsNotApplied) => {
+                (Outcome::NotApplied, None)
+            }
             Stage::Appended(position) => (Outcome::Unknown, Some(self.entry_position(*position))),
             Stage::Committed(position) => {
                 (Outcome::AppliedResponseLost, Some(self.entry_position(*position)))

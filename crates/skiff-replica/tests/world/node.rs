@@ -39,6 +39,7 @@ pub(crate) struct Spec {
     pub(crate) machine: u64,
     pub(crate) command_bytes: Option<usize>,
     pub(crate) waiting_bytes: Option<usize>,
+    pub(crate) remote_bytes: Option<usize>,
 }
 
 /// When a node is to crash.
@@ -178,6 +179,9 @@ impl Node {
         settings.lone = self.spec.lone;
         if let Some(bytes) = self.spec.waiting_bytes {
             settings.waiting_bytes = bytes;
+        }
+        if let Some(bytes) = self.spec.remote_bytes {
+            settings.remote_bytes = bytes;
         }
         settings
     }
