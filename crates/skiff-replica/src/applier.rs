@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use crate::{
     machine::{Batch, Encoded, MachineError, Mark, Opened, Queries, Snapshots},
-    refused::Refused,
+    refused::{Outcome, Refused},
 };
 
 /// Owns a state machine and does the jobs of the machine lane on it.
@@ -176,11 +176,15 @@ impl<M: Snapshots> Applier<M> {
         M: Queries,
     {
         if let Some(failed) = &self.failed {
-            return Err(Refused::Undecodable { reason: failed.to_string() });
+            return Err(unanswered(failed.to_string()));
         }
         catch(|| Ok(self.machine.query(M::Query::decode(query)?).encode()?))
-            .map_err(|error| Refused::Undecodable { reason: error.reason })
+            .map_err(|error| unanswered(error.reason))
     }
+}
+
+const fn unanswered(reason: String) -> Refused {
+    Refused::Undecodable { reason, outcome: Outcome::NotApplied }
 }
 
 /// The index of the last command among these.

@@ -218,9 +218,7 @@ impl From<Refused> for CommandError {
             }
             Refused::Disconnected => Self::Disconnected,
             Refused::Stopped { outcome, position } => Self::Stopped { outcome, position },
-            Refused::Undecodable { reason } => {
-                Self::Undecodable { reason, outcome: Outcome::NotApplied }
-            }
+            Refused::Undecodable { reason, outcome } => Self::Undecodable { reason, outcome },
             Refused::Unsupported { what } => Self::Unsupported { what },
             Refused::Other(refusal) => Self::Other(refusal),
         }
@@ -240,7 +238,7 @@ impl From<Refused> for ReadError {
             Refused::Timeout { .. } => Self::Timeout,
             Refused::Disconnected => Self::Disconnected,
             Refused::Stopped { .. } => Self::Stopped,
-            Refused::Undecodable { reason } => Self::Undecodable { reason },
+            Refused::Undecodable { reason, .. } => Self::Undecodable { reason },
             Refused::Unsupported { what } => Self::Unsupported { what },
             Refused::Other(refusal) => Self::Other(refusal),
         }

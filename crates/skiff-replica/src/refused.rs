@@ -91,10 +91,12 @@ pub enum Refused {
         /// Where the entry stands, if it was appended.
         position: Option<EntryPosition>,
     },
-    /// The bytes are not what the machine understands.
+    /// The bytes are not what the machine understands, or its response makes no bytes.
     Undecodable {
         /// What is wrong with them.
         reason: String,
+        /// What is known of the effect.
+        outcome: Outcome,
     },
     /// This version cannot do that.
     Unsupported {
@@ -157,7 +159,7 @@ impl From<wire::Refusal> for Refused {
             (code::LEADERSHIP_LOST, Some(position)) => Self::LeadershipLost { position, leader },
             (code::DISCONNECTED, _) => Self::Disconnected,
             (code::STOPPED, position) => Self::Stopped { outcome, position },
-            (code::UNDECODABLE, _) => Self::Undecodable { reason: refusal.message },
+            (code::UNDECODABLE, _) => Self::Undecodable { reason: refusal.message, outcome },
             (code::UNSUPPORTED, _) => Self::Unsupported { what: refusal.message },
             _ => Self::Other(Box::new(refusal)),
         }

@@ -200,9 +200,9 @@ impl<M: Snapshots> Driver<M> {
             }
             Job::Describe { token } => {
                 let status = Status::from(self.replica.status());
-                let result = serde_json::to_vec(&status)
-                    .map(Bytes::from)
-                    .map_err(|error| Refused::Undecodable { reason: error.to_string() });
+                let result = serde_json::to_vec(&status).map(Bytes::from).map_err(|error| {
+                    Refused::Undecodable { reason: error.to_string(), outcome: Outcome::NotApplied }
+                });
                 self.step(Input::Responded { token, result });
             }
             Job::Respond { token, response } => self.respond(token, &response),

@@ -135,5 +135,8 @@ impl<M: Snapshots> MachineTask<M> {
 
 /// A response for somebody elsewhere.
 fn encode<R: Encoded>(response: &R) -> Result<Bytes, Refused> {
-    response.encode().map_err(|error| Refused::Undecodable { reason: error.to_string() })
+    response.encode().map_err(|error| Refused::Undecodable {
+        reason: error.to_string(),
+        outcome: Outcome::AppliedResponseLost,
+    })
 }

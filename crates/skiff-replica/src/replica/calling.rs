@@ -55,8 +55,9 @@ impl Replica {
             return Err(Box::new(Refused::TooLarge { size, limit }));
         }
         if is_remote(token) {
-            (self.settings.check)(command)
-                .map_err(|reason| Box::new(Refused::Undecodable { reason }))?;
+            (self.settings.check)(command).map_err(|reason| {
+                Box::new(Refused::Undecodable { reason, outcome: Outcome::NotApplied })
+            })?;
         }
         Ok(())
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use skiff_core::{Config, LoadError, NodeId};
 use skiff_replica::{
-    Applier, Apply, Encoded, Event, Input, Instant, Job, LinkId, Position, Refused, Replica,
-    ReplicaError, Settings, Snapshots, Standing, Start, Token, is_remote,
+    Applier, Apply, Encoded, Event, Input, Instant, Job, LinkId, Outcome, Position, Refused,
+    Replica, ReplicaError, Settings, Snapshots, Standing, Start, Token, is_remote,
 };
 use skiff_storage::{
     Done as WriteDone, MemoryPersistence, Opening, Persistence, Store, StoreError, Written,
@@ -294,8 +294,9 @@ impl Running {
                 after,
                 if is_remote(token) {
                     let result = response.encode();
-                    let result =
-                        result.map_err(|error| Refused::Undecodable { reason: error.reason });
+                    let outcome = Outcome::AppliedResponseLost;
+                    let result = result
+                        .map_err(|error| Refused::Undecodable { reason: error.reason, outcome });
                     Done::Input(Input::Responded { token, result })
                 } else {
                     Done::Answer(token, response)
