@@ -26,8 +26,6 @@ mutants! {
     VotesForShorterLog,
     /// A granted vote leaves before it is durable.
     VoteReplyUngated,
-    /// A candidate asks for votes before its own is durable.
-    VoteRequestUngated,
     /// Messages leave before the term they carry is durable.
     TermUngated,
     /// What a role promised is sent although its term is over.
@@ -102,6 +100,64 @@ mutants! {
     ReadsBeforeNoop,
     /// All batches of reads have one name.
     ReadNameReused,
+
+    // The log.
+    /// A batch is written and not synced.
+    BatchNotSynced,
+    /// A sync that fails is tried again.
+    SyncIsRetried,
+    /// The name of a new segment is not synced.
+    SegmentNameNotSynced,
+    /// A file that replaces another is written in its place.
+    ReplacedInPlace,
+    /// The renaming that replaces a file is not synced.
+    ReplacedNotSynced,
+    /// The boot counter stays as it is.
+    BootNotCounted,
+    /// The last batch is not written again when the log is opened.
+    LastBatchNotMadeSure,
+    /// A log without its identity is taken for a new one.
+    LostIsNew,
+    /// A good batch behind a damaged one does not prove that that was synced.
+    LaterBatchIgnored,
+    /// What the identity says was synced may be missing.
+    WatermarkIgnored,
+    /// The torn batch at the end proves its own damage.
+    TornIsDamaged,
+    /// An entry's payload is not checked.
+    EntryNotChecked,
+    /// A vote that came without entries is forgotten in a restart.
+    BareVoteForgotten,
+    /// Records that cut the log have no effect.
+    CutForgotten,
+    /// Entries are looked for where those stood that were cut.
+    ReadsWhatWasCut,
+    /// The next segment is begun without a word in the one before.
+    NextSegmentUnannounced,
+    /// A write of which half is durable is told to have left no trace.
+    HalfAWriteIsNone,
+
+    // Forming and calls.
+    /// A majority of the list founds a cluster.
+    MajorityFounds,
+    /// A list of joins counts as closed from the beginning.
+    OpenListCounts,
+    /// Whoever finds the list complete founds a cluster, the lowest name or not.
+    AnybodyFounds,
+    /// Each member draws the instance of its cluster itself.
+    InstanceDrawnAgain,
+    /// A node acts as a member before its folder says so.
+    MemberTooEarly,
+    /// A call that is past its deadline stays open.
+    AnswersTwice,
+    /// What is past its deadline is said to have no effect, although it is in the log.
+    ExpiredIsNotApplied,
+    /// What a leader could not finish is said to have no effect.
+    LostIsNotApplied,
+    /// A forwarded command of unknown outcome is tried again.
+    RetriesTheUnknown,
+    /// Nobody counts how often a call was passed on.
+    HopsUncounted,
 }
 
 #[cfg(feature = "mutants")]

@@ -8,7 +8,10 @@
 
 use std::collections::BTreeSet;
 
-use skiff_core::{Instant, Node, NodeId};
+use skiff_core::{
+    Instant, Node, NodeId,
+    mutants::{Mutant, planted},
+};
 use skiff_storage::{Identity, InstanceId};
 use skiff_transport::{Hello, Listed, Standing};
 
@@ -109,7 +112,7 @@ impl Forming {
         let mut survey = Survey {
             list: BTreeSet::from([myself.clone()]),
             unresolved: Vec::new(),
-            closed: self.closed || now >= self.closes_at(),
+            closed: self.closed || now >= self.closes_at() || planted(Mutant::OpenListCounts),
             waits: Vec::new(),
             found: None,
         };
@@ -121,9 +124,10 @@ impl Forming {
         if !survey.has_peers() && survey.waits.is_empty() {
             survey.waits.push(Waiting::Peers);
         }
-        if survey.waits.is_empty() {
+        let most = survey.closed && survey.list.len() > survey.unresolved.len();
+        if survey.waits.is_empty() || (most && planted(Mutant::MajorityFounds)) {
             match survey.list.first() {
-                Some(first) if *first != myself => {
+                Some(first) if *first != myself && !planted(Mutant::AnybodyFounds) => {
                     survey.waits.push(Waiting::Founder { name: first.name.clone() });
                 }
                 _ => survey.found = Some(survey.members(me, address, links)),

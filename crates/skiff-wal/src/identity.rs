@@ -4,7 +4,10 @@ use std::io;
 
 use bytes::{Buf, BufMut};
 use crc32c::crc32c;
-use skiff_core::NodeId;
+use skiff_core::{
+    NodeId,
+    mutants::{Mutant, planted},
+};
 use skiff_storage::{Identity, InstanceId, Standing, StoreError};
 
 use crate::{
@@ -144,7 +147,8 @@ pub(crate) const UNFINISHED: &str = ".tmp";
 ///
 /// [`StoreError::Full`] leaves the old one; after any other error nobody knows which it is.
 pub(crate) fn replace<D: Disk>(disk: &D, name: &str, content: &[&[u8]]) -> Result<(), StoreError> {
-    let unfinished = format!("{name}{UNFINISHED}");
+    let in_place = planted(Mutant::ReplacedInPlace);
+    let unfinished = if in_place { name.to_owned() } else { format!("{name}{UNFINISHED}") };
     let written = || {
         let file = disk.create(&unfinished)?;
         let mut at = 0;
@@ -162,6 +166,7 @@ pub(crate) fn replace<D: Disk>(disk: &D, name: &str, content: &[&[u8]]) -> Resul
             StoreError::io("write", disk.path(&unfinished), error)
         }
     })?;
-    let moved = disk.rename(&unfinished, name).and_then(|()| disk.sync_dir());
+    let sync_dir = || if planted(Mutant::ReplacedNotSynced) { Ok(()) } else { disk.sync_dir() };
+    let moved = disk.rename(&unfinished, name).and_then(|()| sync_dir());
     moved.map_err(|error| StoreError::io("replace", disk.path(name), error))
 }

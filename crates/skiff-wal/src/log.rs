@@ -2,7 +2,10 @@
 
 use std::{fmt, mem, sync::Arc};
 
-use skiff_core::{Entry, HardState, Payload, Write};
+use skiff_core::{
+    Entry, HardState, Payload, Write,
+    mutants::{Mutant, planted},
+};
 use skiff_storage::{Identity, Span, StoreError};
 
 use crate::{
@@ -91,7 +94,7 @@ impl<D: Disk> Log<D> {
         if matches!(error, StoreError::Misuse(_)) {
             return error;
         }
-        if self.group.is_split {
+        if self.group.is_split && !planted(Mutant::HalfAWriteIsNone) {
             let reason = format!("half of a write is there, and then: {error}");
             self.directory.poison(&reason);
             return StoreError::Poisoned { reason };
@@ -219,7 +222,9 @@ impl<D: Disk> Log<D> {
     fn roll(&mut self, span: u64) -> Result<(), StoreError> {
         let next = self.next_segment_for(span)?;
         let mut draft = Draft::new();
-        draft.push(&Record::NextSegment(next.number));
+        if !planted(Mutant::NextSegmentUnannounced) {
+            draft.push(&Record::NextSegment(next.number));
+        }
         let header = self.header(self.hard_state, self.first_segment);
         let (bytes, header) = draft.seal(header);
         let written = put(&self.directory, &self.current, bytes, self.offset);
@@ -361,7 +366,12 @@ fn put<D: Disk>(
         }
         return Err(directory.failed(StoreError::io("write", disk.path(&name), error)));
     }
-    let synced = segment.file.sync();
+    if planted(Mutant::BatchNotSynced) {
+        return Ok(());
+    }
+    let again =
+        |error| if planted(Mutant::SyncIsRetried) { segment.file.sync() } else { Err(error) };
+    let synced = segment.file.sync().or_else(again);
     synced.map_err(|error| directory.failed(StoreError::io("sync", disk.path(&name), error)))
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use skiff_core::mutants::{Mutant, planted};
 use skiff_storage::{Identity, LogReader, Opening, Recovered, StoreError};
 
 use crate::{
@@ -59,6 +60,7 @@ impl<D: Disk> Log<D> {
         files.check_format(&disk)?;
         let mut opened = match identity::read(&disk)? {
             Some(kept) if kept.identity.boot > 0 => reopen(new, opening, kept, &files),
+            None if planted(Mutant::LostIsNew) => create(new, opening, &files),
             None if !files.segments.is_empty() || !files.snapshots.is_empty() => {
                 let reason = "IDENTITY is missing beside a log or a snapshot".to_owned();
                 Err(StoreError::Lost { path: disk.path(""), reason })
@@ -124,7 +126,10 @@ fn reopen<D: Disk>(
     files: &Files,
 ) -> Result<Opened<D>, StoreError> {
     let disk = new.disk.clone();
-    let identity = opening.reopen(&kept.identity)?;
+    let mut identity = opening.reopen(&kept.identity)?;
+    if planted(Mutant::BootNotCounted) {
+        identity.boot = kept.identity.boot;
+    }
     let recovery = recovery::recover(&disk, &kept, files)?;
     recovery::check_snapshot(&disk, &kept, &recovery, files)?;
     make_sure(&disk, &recovery, files)?;
@@ -151,7 +156,9 @@ fn make_sure<D: Disk>(disk: &D, recovery: &Recovery, files: &Files) -> Result<()
         let file = disk.open(&segment::name(last.place.segment))?;
         let mut bytes = vec![0; usize::try_from(last.span()).unwrap_or(usize::MAX)];
         file.read_at(&mut bytes, last.place.offset)?;
-        file.write_at(&bytes, last.place.offset)?;
+        if !planted(Mutant::LastBatchNotMadeSure) {
+            file.write_at(&bytes, last.place.offset)?;
+        }
         file.sync()?;
         let current = disk.open(&segment::name(recovery.end.segment))?;
         let (cut_at, size) = (current.size()?, recovery.segments.get(&recovery.end.segment));

@@ -8,7 +8,10 @@
 
 use std::{collections::BTreeMap, io};
 
-use skiff_core::{Entry, Index, LogTime};
+use skiff_core::{
+    Entry, Index, LogTime,
+    mutants::{Mutant, planted},
+};
 use skiff_storage::{Recovered, Standing, StoreError};
 
 use crate::{
@@ -171,7 +174,9 @@ impl<D: Disk> Search<'_, D> {
         }
         let behind = walk::look_behind(self.disk, self.segments, self.log, end.place, last.number)
             .map_err(|error| self.unreadable(error))?;
-        if let Some(later) = behind.later {
+        if let Some(later) = behind.later
+            && !planted(Mutant::LaterBatchIgnored)
+        {
             let place = later.place;
             let proof = format!(
                 "but batch {} at byte {} of {} was written after it was synced",
@@ -181,7 +186,7 @@ impl<D: Disk> Search<'_, D> {
             );
             return Err(self.corrupt(end, index, &proof));
         }
-        if last.number < synced {
+        if last.number < synced && !planted(Mutant::WatermarkIgnored) {
             let proof = format!("but IDENTITY says that batch {synced} was synced");
             return Err(self.corrupt(end, index, &proof));
         }

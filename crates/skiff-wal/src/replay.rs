@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use skiff_core::{Entry, HardState, Index, Malformed, Payload};
+use skiff_core::{
+    Entry, HardState, Index, Malformed, Payload,
+    mutants::{Mutant, planted},
+};
 use skiff_storage::Recovered;
 
 use crate::{
@@ -46,7 +49,10 @@ impl Replay {
             return nonsense(0, Index::ZERO, "the log begins in its middle");
         }
         for (at, record) in &batch.records {
-            let Some(change) = Change::of(*at, record) else { continue };
+            let forgets = |change: &Change| {
+                matches!(change, Change::TruncateFrom(_)) && planted(Mutant::CutForgotten)
+            };
+            let Some(change) = Change::of(*at, record).filter(|c| !forgets(c)) else { continue };
             let index = self.tail.last.index.next();
             if !self.tail.make(change) {
                 return nonsense(*at, index, "a record does not follow the one before");
@@ -56,7 +62,9 @@ impl Replay {
                 return nonsense(*at, index, "an entry's payload is not of its kind");
             }
         }
-        self.recovered.hard_state = header.hard_state;
+        if !batch.records.is_empty() || !planted(Mutant::BareVoteForgotten) {
+            self.recovered.hard_state = header.hard_state;
+        }
         self.visited.insert(header.place.segment);
         self.last = Some(header);
         Ok(())

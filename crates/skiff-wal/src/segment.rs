@@ -4,6 +4,7 @@ use std::io;
 
 use bytes::{Buf, BufMut};
 use crc32c::crc32c;
+use skiff_core::mutants::{Mutant, planted};
 use skiff_storage::StoreError;
 
 use crate::{
@@ -166,7 +167,9 @@ fn finish<D: Disk>(
     let header = SegmentHeader { log: order.log, number: order.number, size, recycled };
     file.write_at(&header.encode(), 0)?;
     file.sync()?;
-    disk.sync_dir()?;
+    if !planted(Mutant::SegmentNameNotSynced) {
+        disk.sync_dir()?;
+    }
     Ok(Segment { number: order.number, size, file })
 }
 

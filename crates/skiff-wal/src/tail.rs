@@ -1,6 +1,9 @@
 //! What the log holds: the effect of records on it, and where each entry stands on disk.
 
-use skiff_core::{Index, Position, Term};
+use skiff_core::{
+    Index, Position, Term,
+    mutants::{Mutant, planted},
+};
 use skiff_storage::Span;
 
 use crate::{
@@ -114,7 +117,7 @@ impl Extents {
             }
             Change::TruncateFrom(from) => {
                 while self.extents.pop_if(|extent| extent.first >= from).is_some() {}
-                self.is_cut = true;
+                self.is_cut = !planted(Mutant::ReadsWhatWasCut);
             }
             Change::Append(position, skip) => {
                 let goes_on = !self.is_cut

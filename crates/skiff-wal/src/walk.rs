@@ -3,6 +3,8 @@
 
 use std::{collections::BTreeMap, io};
 
+use skiff_core::mutants::{Mutant, planted};
+
 use crate::{
     batch::{BatchHeader, HEADER, MAGIC},
     disk::Disk,
@@ -198,7 +200,8 @@ pub(crate) fn look_behind<D: Disk>(
             }
             if let Some(header) = header {
                 behind.highest = behind.highest.max(header.number);
-                if at != place && header.number > above && behind.later.is_none() {
+                let is_later = at != place || planted(Mutant::TornIsDamaged);
+                if is_later && header.number > above && behind.later.is_none() {
                     behind.later = Some(header);
                 }
             }

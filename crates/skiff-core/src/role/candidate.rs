@@ -2,14 +2,7 @@
 
 use alloc::collections::BTreeSet;
 
-use crate::{
-    local::Local,
-    message::Message,
-    mutants::{Mutant, planted},
-    outbox::Gate,
-    role::Transition,
-    types::NodeId,
-};
+use crate::{local::Local, message::Message, outbox::Gate, role::Transition, types::NodeId};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Candidate {
@@ -21,8 +14,7 @@ impl Candidate {
     /// Asks everybody, once term and own vote are durable. Both are set already.
     pub(crate) fn new(local: &mut Local, transfer: bool) -> Self {
         let message = Message::Vote { last: local.log.last(), transfer };
-        let gate = if planted(Mutant::VoteRequestUngated) { Gate::Term } else { Gate::Vote };
-        local.promise_others(&message, gate);
+        local.promise_others(&message, Gate::Vote);
         Self { granted: BTreeSet::new() }
     }
 

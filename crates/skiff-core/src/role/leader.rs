@@ -159,9 +159,10 @@ impl Leader {
             }
             self.peers.get(&id).map_or(Instant(0), |progress| progress.heard)
         });
+        let heard = heard.filter(|_| !planted(Mutant::UnfollowedKeepsOffice));
         let until = heard.unwrap_or(local.now).after(local.config.max_election_timeout);
         self.quorum_check_at = until;
-        local.now < until || planted(Mutant::UnfollowedKeepsOffice)
+        local.now < until
     }
 
     /// Whether the own disk is so far behind the others' that another would do better: something

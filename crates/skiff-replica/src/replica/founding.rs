@@ -8,7 +8,9 @@
 
 use bytes::Bytes;
 use skiff_core::{
-    self as core, HardState, Instant, LogTime, Membership, Node, NodeId, Raft, Term, Write, WriteId,
+    self as core, HardState, Instant, LogTime, Membership, Node, NodeId, Raft, Term, Write,
+    WriteId,
+    mutants::{Mutant, planted},
 };
 use skiff_storage::{Identity, InstanceId, Recovered, SnapshotMeta, Standing};
 use skiff_transport::{Genesis, Hello};
@@ -142,7 +144,10 @@ impl Replica {
     }
 
     /// Takes over a genesis that was made elsewhere.
-    pub(super) fn adopt(&mut self, genesis: Genesis) {
+    pub(super) fn adopt(&mut self, mut genesis: Genesis) {
+        if planted(Mutant::InstanceDrawnAgain) {
+            genesis.instance = self.settings.instance_seed;
+        }
         let (step, last_time) = (Step::Capture, LogTime::ZERO);
         self.enter(Entering { step, genesis, founds: false, raft: None, last_time });
     }
@@ -223,6 +228,9 @@ impl Replica {
                 ..identity.clone()
             }))
         });
+        if planted(Mutant::MemberTooEarly) {
+            self.identified(Ok(()));
+        }
         true
     }
 

@@ -3,6 +3,7 @@
 use skiff_core::{
     self as core, Fault, Index, Instant, LogTime, NodeId, Output, Raft, Reject, StateName, Token,
     WriteId,
+    mutants::{Mutant, planted},
 };
 use skiff_transport::{Body, Genesis};
 
@@ -179,6 +180,9 @@ impl Replica {
             }
             Reject::Busy { bytes } => Refused::Busy { bytes },
             Reject::TooLarge { size, limit } => Refused::TooLarge { size, limit },
+            Reject::LeadershipLost { .. } if planted(Mutant::LostIsNotApplied) => {
+                Refused::NotLeader { leader: None }
+            }
             Reject::LeadershipLost { position: at, leader } => Refused::LeadershipLost {
                 position: position(at),
                 leader: leader.and_then(|id| self.leader_named(id)),
