@@ -97,7 +97,9 @@ fn wiped_before_met() {
 fn empty_majority_does_not_refound() {
     let names = ["a", "b", "c", "d", "e"];
     for (count, empty) in [(3, 2), (5, 3), (5, 4)] {
-        for empty_first in [true, false] {
+        for (empty_first, lowest_lost) in
+            [(true, true), (true, false), (false, true), (false, false)]
+        {
             let set = &names[..count];
             let mut world = World::new();
             set.iter().for_each(|name| world.add(name, Spec::peers(set)));
@@ -105,7 +107,13 @@ fn empty_majority_does_not_refound() {
             assert_eq!(done(&mut world, &leader, 5), 5);
             world.until("all have it", |world| set.iter().all(|name| world.value(name) == 5));
             let before = instances(&world);
-            let (kept, lost) = set.split_at(count - empty);
+            // The lowest name, which would found, is among the lost or not.
+            let (kept, lost) = if lowest_lost {
+                let (lost, kept) = set.split_at(empty);
+                (kept, lost)
+            } else {
+                set.split_at(count - empty)
+            };
             set.iter().for_each(|name| world.crash(name));
             lost.iter().for_each(|name| world.wipe(name));
             let order = if empty_first { [lost, kept] } else { [kept, lost] };
