@@ -19,7 +19,7 @@ mod one_vote;
 mod reads;
 mod state_machine_safety;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use skiff_replica::{
@@ -58,6 +58,8 @@ struct Seen {
 pub(crate) struct Judges {
     pub(crate) now: u64,
     pub(crate) ledgers: Vec<Ledger>,
+    /// Those whose folders were emptied: what they had acknowledged was true when they did.
+    wiped: BTreeSet<NodeId>,
     /// Disks lie or are rolled back: what only honest disks can promise is not judged.
     pub(crate) lenient: bool,
     seen: Vec<Seen>,
@@ -88,6 +90,7 @@ impl Judges {
         Self {
             now: 0,
             ledgers: vec![Ledger::default(); nodes],
+            wiped: BTreeSet::new(),
             lenient,
             seen: vec![Seen::default(); nodes],
             committed_in: BTreeMap::new(),
@@ -245,7 +248,12 @@ impl Judges {
         if new > 0 {
             let at = self.newest();
             self.committed_in.insert(raft.term(), at);
-            let found = durable_before_told::committed(&self.ledgers, raft.membership(), at);
+            let found = durable_before_told::committed(
+                &self.ledgers,
+                &self.wiped,
+                raft.membership(),
+                at,
+            );
             self.if_honest("durable_before_told", found)?;
         }
         Ok(new)
@@ -270,7 +278,7 @@ impl Judges {
         let found = self.state_machine_safety.applied(node, at, hash, response);
         self.if_honest("state_machine_safety", found)?;
         if first && let Payload::Command(bytes) = &entry.payload {
-            let found = self.answers.committed(hash::of(bytes));
+            let found = self.answers.committed(hash::of(bytes), at.index);
             self.if_honest("answers", found)?;
         }
         Ok(())
@@ -279,6 +287,11 @@ impl Judges {
     /// A node is asked something.
     pub(crate) fn called(&mut self, node: usize) {
         self.no_storm.asked(node);
+    }
+
+    /// Where a command was committed, if it was.
+    pub(crate) fn index_of(&self, command: &Bytes) -> Option<Index> {
+        self.answers.index_of(hash::of(command))
     }
 
     pub(crate) fn asked(&mut self, command: &Bytes) {
@@ -307,6 +320,7 @@ impl Judges {
 
     /// A folder was emptied: whoever comes has another name.
     pub(crate) fn wiped(&mut self, node: usize) {
+        self.wiped.insert(self.ledgers[node].node);
         self.ledgers[node] = Ledger::default();
         self.monotonic.ended(node, Term::ZERO);
     }
@@ -317,7 +331,10 @@ impl Judges {
         ledger.node = id;
         let left = ledger.recovered(found);
         match left {
-            Err(_) if self.lenient => Ok(Left::Nothing),
+            Err(_) if self.lenient => {
+                ledger.adopt(found);
+                Ok(Left::Nothing)
+            }
             left => self.named("recovery", left),
         }
     }

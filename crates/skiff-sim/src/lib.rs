@@ -1,7 +1,9 @@
 #![doc = include_str!("../README.md")]
 #![warn(clippy::print_stdout)]
 
+mod campaign;
 mod checker;
+pub mod crash_points;
 mod failure;
 mod hash;
 pub mod linearizability;
@@ -10,12 +12,15 @@ mod random;
 mod reached;
 mod registers;
 mod run;
+mod shrink;
 mod workload;
 mod world;
 
+pub use campaign::{Campaign, Failed, Totals};
 pub use failure::Failure;
 pub use plan::{Limits, Mode, Plan};
 pub use reached::Reached;
 pub use registers::{Cells, Registers};
 pub use run::{Report, run, run_with_trace};
+pub use shrink::{Shrunk, shrink};
 pub use workload::{Operation, Workload};

@@ -68,6 +68,7 @@
 //! 3. P. Gibbons, E. Korach: *Testing shared memories*. SIAM Journal on Computing 26(4), 1997.
 
 mod bits;
+mod board;
 mod explain;
 mod memo;
 mod model;
@@ -76,12 +77,14 @@ mod register;
 mod search;
 mod verdict;
 mod window;
+mod witness;
 
 use std::collections::BTreeMap;
 
-pub use model::{Model, Observed};
+pub use model::{Leads, Leaves, Model, Needs, Observed};
 pub use register::{Act, Register, Told};
 pub use verdict::{Verdict, Violation};
+pub use witness::is_witness;
 
 use puzzle::{Item, Puzzle};
 use search::Outcome;

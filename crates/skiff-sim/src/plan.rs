@@ -52,6 +52,9 @@ pub struct Plan {
     pub faults: Vec<(u64, Fault)>,
     /// The calls.
     pub calls: Vec<PlannedCall>,
+    /// Whether a node is to lie once about what is durable: to see that the judges see it.
+    #[serde(default)]
+    pub canary: bool,
 }
 
 /// Something a client will ask for.

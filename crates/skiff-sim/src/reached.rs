@@ -57,7 +57,7 @@ reached! {
     writes_in_part: "recoveries with a part of a write that was under way",
     torn_tails: "recoveries from a torn end of the log",
     recoveries: "recoveries",
-    segments: "segments of the log begun",
+    segments: "segments of the log read at recoveries",
     loads: "old entries read back",
     failed_syncs: "nodes stopped by a failed sync or write",
     full_disks: "writes refused for lack of room",

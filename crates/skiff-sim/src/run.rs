@@ -4,7 +4,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::Serialize;
 
-use crate::{failure::Failure, plan::Plan, reached::Reached, workload::Workload, world::World};
+use crate::{
+    failure::Failure,
+    plan::Plan,
+    reached::Reached,
+    workload::Workload,
+    world::{Tracer, Watch, World},
+};
 
 /// What came of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -23,7 +29,7 @@ pub struct Report {
 
 /// Runs a plan on a workload.
 pub fn run<W: Workload>(plan: &Plan, workload: &W) -> Report {
-    run_traced(plan, workload, None)
+    run_watched(plan, workload, None, None).0
 }
 
 /// Runs a plan on a workload, and tells its story line by line.
@@ -32,15 +38,18 @@ pub fn run_with_trace<W: Workload>(
     workload: &W,
     tracer: &mut dyn FnMut(&str),
 ) -> Report {
-    run_traced(plan, workload, Some(tracer))
+    run_watched(plan, workload, None, Some(tracer)).0
 }
 
-fn run_traced<W: Workload>(
+/// Runs a plan on a workload while somebody looks on, and gives that one back.
+pub(crate) fn run_watched<W: Workload>(
     plan: &Plan,
     workload: &W,
-    tracer: Option<&mut dyn FnMut(&str)>,
-) -> Report {
+    watch: Option<Watch>,
+    tracer: Option<Tracer<'_>>,
+) -> (Report, Option<Watch>) {
     let mut world = World::new(plan, workload, tracer);
+    world.watch = watch;
     // A panic is a failure like any other; the world is only looked at afterwards.
     let ended = catch_unwind(AssertUnwindSafe(|| world.run()));
     let failure = match ended {
@@ -48,16 +57,18 @@ fn run_traced<W: Workload>(
         Ok(Err(failure)) => Some(failure),
         Err(panic) => Some(world.failure("no_panic", words_of(panic.as_ref()))),
     };
-    Report {
+    let report = Report {
         failure,
         events: world.events,
         simulated: world.simulated(),
         hash: world.hash.value(),
         reached: world.reached,
-    }
+    };
+    (report, world.watch)
 }
 
-fn words_of(panic: &(dyn std::any::Any + Send)) -> String {
+/// What a panic said.
+pub(crate) fn words_of(panic: &(dyn std::any::Any + Send)) -> String {
     let words = panic.downcast_ref::<&str>().map(ToString::to_string);
     let words = words.or_else(|| panic.downcast_ref::<String>().cloned());
     words.unwrap_or_else(|| "a panic without words".to_owned())

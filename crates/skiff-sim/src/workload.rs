@@ -53,4 +53,8 @@ pub struct Operation {
     pub returned: Option<u64>,
     /// The answer, encoded.
     pub answer: Option<Bytes>,
+    /// Where the simulation saw it take effect, if it did: twice the index of a command; for a read
+    /// one more than that of the last command before it. A history in this order is a proposal, to be
+    /// checked.
+    pub place: Option<u64>,
 }

@@ -11,13 +11,14 @@ mod node;
 mod process;
 mod queue;
 mod says;
+mod watch;
 
 use skiff_replica::{
     Input, InstanceId,
     transport::{Signal, wire},
 };
 
-pub(crate) use self::clients::Attempt;
+pub(crate) use self::{clients::Attempt, watch::{Counted, Struck, Watch}};
 use self::{
     clock::Clock,
     healing::Healing,
@@ -29,7 +30,7 @@ use crate::{
     checker::Judges,
     failure::Failure,
     hash,
-    plan::{Mode, Plan},
+    plan::{Damage, Fault, Plan},
     random::Streams,
     reached::Reached,
     workload::{Operation, Workload},
@@ -53,14 +54,20 @@ pub(crate) struct World<'w, 't, W: Workload> {
     pub(crate) events: u64,
     attempts: Vec<Attempt>,
     pub(crate) history: Vec<Operation>,
+    /// The commands of the history.
+    remembered: Vec<bytes::Bytes>,
     /// Who led when a client last heard of a leader.
     believed_leader: usize,
     /// What is cut, by the fault that cut it.
     cuts: Vec<(usize, Vec<(usize, usize)>)>,
+    /// So many writes are still to be told durable that are not.
+    canary: u32,
     /// Faults have ended.
     calm: bool,
     healing: Healing,
     finished: bool,
+    /// Whoever wants to know exactly what each node does.
+    pub(crate) watch: Option<Watch>,
 }
 
 type Step = Result<(), Failure>;
@@ -70,7 +77,8 @@ impl<'w, 't, W: Workload> World<'w, 't, W> {
         let clocks = plan.knobs.clocks.iter().map(|knobs| Clock::new(knobs.offset, knobs.drift));
         let nodes: Vec<_> = clocks.take(plan.nodes).map(Node::new).collect();
         // What only honest disks can promise is not judged where they are not.
-        let lenient = plan.mode == Mode::Unlimited;
+        let rolls_back = |fault: &Fault| matches!(fault, Fault::Damage { damage, .. } if *damage == Damage::RollBack);
+        let lenient = plan.faults.iter().any(|(_, fault)| rolls_back(fault));
         Self {
             plan,
             workload,
@@ -86,11 +94,14 @@ impl<'w, 't, W: Workload> World<'w, 't, W> {
             events: 0,
             attempts: Vec::new(),
             history: Vec::new(),
+            remembered: Vec::new(),
             believed_leader: 0,
             cuts: Vec::new(),
+            canary: u32::from(plan.canary),
             calm: false,
             healing: Healing::default(),
             finished: false,
+            watch: None,
         }
     }
 
@@ -244,6 +255,7 @@ impl<'w, 't, W: Workload> World<'w, 't, W> {
             count += 1;
             self.judges.job(count)?;
             self.job(node, job)?;
+            self.watch_job(node);
             if self.nodes[node].process.is_some()
                 && let Some((_, down)) =
                     self.nodes[node].trips(|point| point == crate::plan::Point::AfterJob)

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use skiff_replica::Index;
+
 use crate::failure::{Verdict, must};
 
 /// What may have become of the attempts to run one command.
@@ -11,6 +13,8 @@ struct Attempts {
     /// Those that may have had an effect.
     open: u32,
     committed: u32,
+    /// Where it was committed first.
+    index: Option<Index>,
 }
 
 #[derive(Debug, Default)]
@@ -37,9 +41,15 @@ impl Answers {
         must(committed > 0, || "a command was answered that is not committed".to_owned())
     }
 
+    /// Where the command was committed, if it was.
+    pub(crate) fn index_of(&self, command: u64) -> Option<Index> {
+        self.by_command.get(&command)?.index
+    }
+
     /// The command was committed, at one more index.
-    pub(crate) fn committed(&mut self, command: u64) -> Verdict {
+    pub(crate) fn committed(&mut self, command: u64, index: Index) -> Verdict {
         let attempts = self.by_command.entry(command).or_default();
+        attempts.index.get_or_insert(index);
         attempts.committed += 1;
         attempts.check()
     }

@@ -1,6 +1,8 @@
 //! Nothing leaves a node that is not durable there: terms, votes, acknowledgements; and what is taken
 //! for committed is durable on a quorum (dissertation 3.8).
 
+use std::collections::BTreeSet;
+
 use skiff_replica::{
     Position, Term,
     core::{AppendOutcome, HardState, Membership, Message, NodeId},
@@ -36,8 +38,15 @@ pub(crate) fn sends(ledger: &Ledger, to: NodeId, term: Term, message: &Message) 
 }
 
 /// Somebody takes this entry for committed.
-pub(crate) fn committed(ledgers: &[Ledger], members: &Membership, at: Position) -> Verdict {
-    let holds = |id| ledgers.iter().any(|ledger| ledger.node == id && ledger.holds(at));
+pub(crate) fn committed(
+    ledgers: &[Ledger],
+    wiped: &BTreeSet<NodeId>,
+    members: &Membership,
+    at: Position,
+) -> Verdict {
+    let holds = |id| {
+        wiped.contains(&id) || ledgers.iter().any(|ledger| ledger.node == id && ledger.holds(at))
+    };
     must(members.has_quorum(holds), || {
         let holders: Vec<_> = members.voters.iter().filter(|id| holds(**id)).collect();
         format!("{at} is committed, but durable only on {holders:?} of {:?}", members.voters)

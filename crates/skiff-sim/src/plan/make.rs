@@ -34,7 +34,7 @@ impl Plan {
         let knobs = knobs(&mut stream(seed, 11), nodes);
         let calls = calls(&mut stream(seed, 12), limits.nanos);
         let faults = Faults { random: stream(seed, 13), nodes, limits, made: Vec::new() }.make();
-        Self { seed, mode: limits.mode, nodes, nanos: limits.nanos, knobs, faults, calls }
+        Self { seed, mode: limits.mode, nodes, nanos: limits.nanos, knobs, faults, calls, canary: false }
     }
 }
 

@@ -27,6 +27,8 @@ pub(crate) struct Attempt {
     /// The newest entry known to be committed when it was asked.
     pub(crate) floor: Index,
     command: Bytes,
+    /// What the machine had applied when it was read.
+    pub(super) read_at: Option<Index>,
     pub(crate) state: Progress,
 }
 
@@ -90,6 +92,7 @@ impl<W: Workload> World<'_, '_, W> {
             deadline: self.now + call.patience,
             floor: self.judges.newest().index,
             command: command.clone(),
+            read_at: None,
             state: Progress::Waiting,
         });
         let deadline = now.after(call.patience);
@@ -114,6 +117,12 @@ impl<W: Workload> World<'_, '_, W> {
         let process = self.nodes[node].process.as_ref()?;
         let place = usize::try_from(token.0.checked_sub(1)?).ok()?;
         self.attempts.get(*process.calls.get(place)?)
+    }
+
+    pub(super) fn attempt_mut(&mut self, node: usize, token: Token) -> Option<&mut Attempt> {
+        let process = self.nodes[node].process.as_ref()?;
+        let place = usize::try_from(token.0.checked_sub(1)?).ok()?;
+        self.attempts.get_mut(*process.calls.get(place)?)
     }
 
     /// A local caller is told something.
@@ -191,7 +200,9 @@ impl<W: Workload> World<'_, '_, W> {
             invoked: attempt.invoked,
             returned: answer.as_ref().map(|_| self.now),
             answer,
+            place: attempt.read_at.map(|index| 2 * index.0 + 1),
         });
+        self.remembered.push(attempt.command.clone());
     }
 
     /// The process that these calls were made to is gone.
@@ -203,6 +214,15 @@ impl<W: Workload> World<'_, '_, W> {
                 let attempt = attempt.clone();
                 self.reached.unknown += u64::from(!attempt.read);
                 self.remember(&attempt, None);
+            }
+        }
+    }
+
+    /// At the end: where each command took effect.
+    pub(super) fn place_commands(&mut self) {
+        for (operation, command) in self.history.iter_mut().zip(&self.remembered) {
+            if !operation.read {
+                operation.place = self.judges.index_of(command).map(|index| 2 * index.0);
             }
         }
     }

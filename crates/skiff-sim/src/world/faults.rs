@@ -191,10 +191,8 @@ impl<W: Workload> World<'_, '_, W> {
         }
     }
 
-    /// Damages what is on a disk. The end of the log is left alone: that a batch which nothing followed
-    /// was synced, nobody can know.
+    /// Damages what is on a disk.
     fn damage(&mut self, node: usize, damage: Damage, place: u64) {
-        self.reached.damages += 1;
         self.trace(node, |_| format!("its disk is damaged: {damage:?}"));
         let state = &mut self.nodes[node];
         match damage {
@@ -202,40 +200,76 @@ impl<W: Workload> World<'_, '_, W> {
                 state.disk = SimDisk::new();
                 state.wiped += 1;
                 self.judges.wiped(node);
-                return;
+                // With nothing left of the first cluster there may be a second.
+                self.judges.lenient |= self.nodes.iter().all(|node| node.wiped > 0);
             }
             Damage::RollBack => {
-                if let Some(image) = &state.image {
-                    state.disk = image.fork();
-                    state.is_damaged = true;
-                }
-                return;
+                let older = state.image.take().unwrap_or_else(|| state.disk.fork());
+                state.image = Some(state.disk.fork());
+                state.disk = older;
+                state.is_damaged = true;
             }
-            Damage::FlipBit | Damage::ZeroSector | Damage::LoseFile => {}
+            Damage::FlipBit | Damage::ZeroSector | Damage::LoseFile => {
+                if !self.damage_file(node, damage, place) {
+                    return;
+                }
+            }
         }
-        let mut files = state.disk.list().unwrap_or_default();
-        files.retain(|name| name != "LOCK");
+        self.reached.damages += 1;
+    }
+
+    /// Damages a file; not if that could not be told from a torn end: that a batch which nothing
+    /// followed was synced, nobody can know.
+    fn damage_file(&mut self, node: usize, damage: Damage, place: u64) -> bool {
+        let disk = &self.nodes[node].disk;
+        let mut files = disk.list().unwrap_or_default();
         files.sort();
-        if files.is_empty() {
-            return;
-        }
-        let name = files[usize::try_from(place % files.len() as u64).unwrap_or(0)].clone();
-        state.is_damaged = true;
+        let Some(name) = usize::try_from(place).ok().and_then(|n| files.get(n % files.len().max(1)))
+        else {
+            return false;
+        };
+        let damaged = disk.fork();
+        damaged.kill();
         if damage == Damage::LoseFile {
-            return state.disk.take_away(&name);
-        }
-        let mut content = state.disk.content(&name).unwrap_or_default();
-        if content.is_empty() {
-            return;
-        }
-        let at = usize::try_from(place / 7 % content.len() as u64).unwrap_or(0);
-        if damage == Damage::FlipBit {
-            content[at] ^= 1 << (place % 8);
+            damaged.take_away(name);
         } else {
-            let from = at / 512 * 512;
-            let to = content.len().min(from + 512);
-            content[from..to].fill(0);
+            let mut content = disk.content(name).unwrap_or_default();
+            if content.is_empty() {
+                return false;
+            }
+            let at = usize::try_from(place / 7 % content.len() as u64).unwrap_or(0);
+            if damage == Damage::FlipBit {
+                content[at] ^= 1 << (place % 8);
+            } else {
+                let from = at / 512 * 512;
+                let to = content.len().min(from + 512);
+                content[from..to].fill(0);
+            }
+            damaged.put(name, content);
         }
-        state.disk.put(&name, content);
+        if self.looks_torn(node, &damaged) {
+            return false;
+        }
+        self.nodes[node].disk = damaged;
+        self.nodes[node].is_damaged = true;
+        let left = self.nodes[node].disk.list().unwrap_or_default();
+        if left.iter().all(|name| name == "LOCK") {
+            // Nothing tells it from a new one any more.
+            self.damage(node, Damage::Wipe, place);
+        }
+        true
+    }
+
+    /// Whether a damaged folder looks as if only its last write had been torn.
+    fn looks_torn(&self, node: usize, damaged: &SimDisk) -> bool {
+        let sound = self.nodes[node].disk.fork();
+        sound.kill();
+        let damaged = damaged.fork();
+        let (Ok(sound), Ok(damaged)) = (self.open(node, &sound), self.open(node, &damaged)) else {
+            return false;
+        };
+        let (sound, damaged) = (sound.recovered, damaged.recovered);
+        let differs = sound.last != damaged.last || sound.hard_state != damaged.hard_state;
+        differs && damaged.last.index >= self.judges.ledgers[node].before_last
     }
 }

@@ -68,6 +68,9 @@ impl<W: Workload> World<'_, '_, W> {
     fn leave_some(&mut self) -> Vec<usize> {
         let count = self.nodes.len();
         let mut left: Vec<usize> = (0..count).collect();
+        if self.watch.is_some() {
+            return left;
+        }
         let all_members = left.iter().all(|node| self.is_member(*node));
         if all_members && self.random.process.bool() {
             for _ in 0..self.random.process.usize(0..=(count - 1) / 2) {
@@ -194,6 +197,7 @@ impl<W: Workload> World<'_, '_, W> {
     /// sense.
     pub(super) fn end(&mut self) -> Step {
         self.end_calls()?;
+        self.place_commands();
         if self.plan.mode == Mode::Crash {
             self.check_equal()?;
         }

@@ -245,6 +245,7 @@ impl<W: Workload> World<'_, '_, W> {
         let in_write = self.nodes[node].trips(|point| matches!(point, Point::InWrite(_)));
         if let Some((Point::InWrite(operations), down)) = in_write {
             self.reached.crashes_in_write += 1;
+            let operations = self.operations_left(node, operations);
             let state = &mut self.nodes[node];
             if let Some(process) = &mut state.process
                 && let Some(job) = process.disk_jobs.pop_front()
@@ -256,13 +257,26 @@ impl<W: Workload> World<'_, '_, W> {
             self.end_process(node, true, down);
             return Ok(());
         }
+        self.watch_disk(node);
         let state = &mut self.nodes[node];
         let Some(process) = &mut state.process else { return Ok(()) };
         let Some(job) = process.disk_jobs.pop_front() else { return Ok(()) };
+        if let Job::Write(write) = &job
+            && self.canary > 0
+            && !write.entries.is_empty()
+        {
+            self.canary -= 1;
+            let input = Input::Persisted { write: write.id };
+            self.step(node, input);
+            return Ok(());
+        }
         let unsynced = unsynced_writes(&state.disk);
         let Some(input) = process.work_on_disk(&job) else { return Ok(()) };
         let has_more = !process.disk_jobs.is_empty();
         let unsynced = unsynced_writes(&state.disk).saturating_sub(unsynced);
+        if self.watch_done(node, &job, &input) {
+            return Ok(());
+        }
         self.disk_did(node, &job, &input, unsynced)?;
         if has_more {
             let (at, run) = (self.now + self.disk_time(node), self.nodes[node].run);
@@ -396,10 +410,13 @@ impl<W: Workload> World<'_, '_, W> {
     fn read_ready(&mut self, node: usize, token: Token, index: Index) -> Step {
         let Some(process) = &self.nodes[node].process else { return Ok(()) };
         let Some(attempt) = self.attempt_of(node, token) else { return Ok(()) };
-        let (seed, floor) = (attempt.seed, attempt.floor);
-        self.judges.read(floor, index, process.applier.applied())?;
+        let (seed, floor, applied) = (attempt.seed, attempt.floor, process.applier.applied());
+        self.judges.read(floor, index, applied)?;
         let answer = self.workload.read(seed, process.applier.machine());
         let leads = process.replica.raft().is_some_and(skiff_replica::core::Raft::is_leader);
+        if let Some(attempt) = self.attempt_mut(node, token) {
+            attempt.read_at = Some(applied);
+        }
         self.reached.reads_served += 1;
         self.reached.reads_by_followers += u64::from(!leads);
         self.answered(node, token, Answer::Response(answer))

@@ -7,7 +7,10 @@ use skiff_replica::{
 };
 use skiff_wal::{
     Log, LogId, Opened, Options,
-    disk::sim::{Fate, SimDisk, Unsynced},
+    disk::{
+        Disk,
+        sim::{Fate, SimDisk, Unsynced},
+    },
 };
 
 use super::{
@@ -18,7 +21,7 @@ use super::{
 use crate::{
     checker::ledger::Left,
     failure::Failure,
-    plan::{Forming, MS, Point},
+    plan::{Forming, MS, Mode, Point},
     random::mix,
     workload::Workload,
 };
@@ -40,10 +43,16 @@ impl<W: Workload> World<'_, '_, W> {
             return self.fail_recovery(node, operations, down);
         }
         self.check_twice(node)?;
-        let opened = match self.open(node, &self.nodes[node].disk) {
+        self.watch_disk(node);
+        let opened = self.open(node, &self.nodes[node].disk);
+        if self.watch_opening(node) {
+            return Ok(());
+        }
+        let opened = match opened {
             Ok(opened) => opened,
             Err(error) => return self.cannot_open(node, &error),
         };
+        self.watch_opened(node, &opened)?;
         let begun = self.recovered(node, &opened)?;
         let replica = match self.replica(node, &opened) {
             Ok(replica) => replica,
@@ -69,7 +78,7 @@ impl<W: Workload> World<'_, '_, W> {
         self.drain(node)
     }
 
-    fn open(&self, node: usize, disk: &SimDisk) -> Result<Opened<SimDisk>, StoreError> {
+    pub(super) fn open(&self, node: usize, disk: &SimDisk) -> Result<Opened<SimDisk>, StoreError> {
         let state = &self.nodes[node];
         let random = |what: u64| {
             let low = mix(self.plan.seed ^ (node as u64) << 8 ^ u64::from(state.wiped) << 16 ^ what);
@@ -135,6 +144,8 @@ impl<W: Workload> World<'_, '_, W> {
             Left::Part => self.reached.writes_in_part += 1,
             Left::Whole => self.reached.writes_kept += 1,
         }
+        let files = self.nodes[node].disk.list().unwrap_or_default();
+        self.reached.segments += files.iter().filter(|name| name.starts_with("log-")).count() as u64;
         self.reached.torn_tails += u64::from(found.remarks.iter().any(|r| r.contains("torn")));
         let reader = opened.log.reader();
         let last = found.last.index;
@@ -160,14 +171,20 @@ impl<W: Workload> World<'_, '_, W> {
 
     /// Recovering a folder twice must come to the same.
     fn check_twice(&mut self, node: usize) -> Step {
-        if self.nodes[node].starts < 2 || self.random.disk.u32(0..TWICE_IN) > 0 {
+        let is_watched = self.watch.is_some();
+        let is_first = self.nodes[node].starts < 2;
+        if is_first || !is_watched && self.random.disk.u32(0..TWICE_IN) > 0 {
             return Ok(());
         }
         let disk = self.nodes[node].disk.fork();
         let Ok(first) = self.open(node, &disk) else { return Ok(()) };
         let (found, boot) = (first.recovered.clone(), first.identity.boot);
         drop(first);
-        disk.kill();
+        if is_watched {
+            disk.crash(|_| Fate::Drop);
+        } else {
+            disk.kill();
+        }
         let second = match self.open(node, &disk) {
             Ok(second) => second,
             Err(error) => {
@@ -187,6 +204,7 @@ impl<W: Workload> World<'_, '_, W> {
     fn fail_recovery(&mut self, node: usize, operations: u64, down: u64) -> Step {
         self.reached.crashes_in_recovery += 1;
         self.trace(node, |_| format!("loses power after {operations} operations of its recovery"));
+        let operations = self.operations_left(node, operations);
         self.nodes[node].disk.halt_after(operations);
         let opened = self.open(node, &self.nodes[node].disk);
         drop(opened);
@@ -230,6 +248,9 @@ impl<W: Workload> World<'_, '_, W> {
         }
         self.forget_calls(&process.calls);
         drop(process);
+        if self.plan.mode == Mode::Unlimited && self.random.disk.bool() {
+            self.nodes[node].image = Some(self.nodes[node].disk.fork());
+        }
         self.after_end(node, down);
     }
 
@@ -252,17 +273,21 @@ impl<W: Workload> World<'_, '_, W> {
     /// A write that was under way may have come to any point.
     fn write_a_part(&mut self, node: usize) {
         let part = self.random.disk.u64(0..6);
+        let operations = self.operations_left(node, part.saturating_sub(1));
         let state = &mut self.nodes[node];
         let Some(process) = &mut state.process else { return };
         let Some(job) = process.disk_jobs.front().cloned() else { return };
         if part > 0 {
-            state.disk.halt_after(part - 1);
+            state.disk.halt_after(operations);
             let _done = process.work_on_disk(&job);
         }
     }
 
     /// Whatever no sync has covered is kept, lost or torn.
     pub(super) fn cut_power(&mut self, node: usize) {
+        if self.watch_power(node) {
+            return;
+        }
         let random = &mut self.random.disk;
         self.nodes[node].disk.crash(|operation| fate(random, operation));
     }

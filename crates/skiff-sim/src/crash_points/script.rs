@@ -1,0 +1,73 @@
+//! The scripts there are.
+
+use super::{PowerCut, cluster::Cluster, log::Alone, played::Played};
+use crate::{plan::MS, world::Tracer};
+
+/// A run that is the same each time, but for a power cut.
+#[derive(Debug)]
+pub(crate) struct Script {
+    pub(crate) name: &'static str,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Cluster(Cluster),
+    Log(Alone),
+}
+
+impl Script {
+    /// Their names.
+    pub(crate) const NAMES: &[&str] = &[
+        "form",
+        "join",
+        "alone",
+        "elect",
+        "replicate",
+        "conflict",
+        "restart",
+        "recover",
+        "roll",
+        "recycle",
+    ];
+
+    pub(crate) fn all() -> Vec<Self> {
+        Self::NAMES.iter().filter_map(|name| Self::named(name)).collect()
+    }
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        let cluster = |cluster: Cluster| Kind::Cluster(cluster.settled());
+        let kind = match name {
+            "form" => cluster(Cluster::form()),
+            "join" => cluster(Cluster::join()),
+            "alone" => cluster(Cluster::alone()),
+            "elect" => cluster(Cluster::elect()),
+            "replicate" => cluster(Cluster::replicate()),
+            "conflict" => cluster(Cluster::conflict()),
+            "restart" => cluster(Cluster::restart()),
+            "recover" => cluster(Cluster::recover()),
+            "roll" => Kind::Log(Alone::TINY),
+            "recycle" => Kind::Log(Alone::SMALL),
+            _ => return None,
+        };
+        let name = Self::NAMES.iter().find(|one| **one == name)?;
+        Some(Self { name, kind })
+    }
+
+    /// Runs it, with a power cut or none.
+    pub(crate) fn play(&self, cut: Option<&PowerCut>, tracer: Option<Tracer<'_>>) -> Played {
+        match &self.kind {
+            Kind::Cluster(cluster) => cluster.play(cut, tracer),
+            Kind::Log(alone) => alone.play(cut, tracer),
+        }
+    }
+
+    /// How long a node may stay away, in nanoseconds: less than it takes the others to see it, and
+    /// more.
+    pub(crate) fn downs(&self) -> &'static [u64] {
+        match &self.kind {
+            Kind::Cluster(_) => &[10 * MS, 600 * MS],
+            Kind::Log(_) => &[0],
+        }
+    }
+}
