@@ -60,6 +60,12 @@ impl<M: Snapshots> Applier<M> {
         self.applied
     }
 
+    /// Why the machine is not to be used any more, also not to be read from.
+    #[must_use]
+    pub const fn failed(&self) -> Option<&ApplyError> {
+        self.failed.as_ref()
+    }
+
     /// Applies what is not applied yet, and puts the responses that somebody waits for into
     /// `responses`, with the calls they answer. Returns the last entry applied.
     ///
@@ -196,7 +202,7 @@ fn last_command(entries: &[Entry]) -> Index {
 /// Runs a user's code; its panic becomes an error.
 ///
 /// What it leaves behind half done is never looked at: after an error the applier refuses all.
-fn catch<T>(run: impl FnOnce() -> Result<T, MachineError>) -> Result<T, MachineError> {
+pub(crate) fn catch<T>(run: impl FnOnce() -> Result<T, MachineError>) -> Result<T, MachineError> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
         Err(MachineError::new(format!("panicked: {}", words_of(panic.as_ref()))))
     })

@@ -4,7 +4,10 @@ use bytes::Bytes;
 use skiff_core::Config;
 use skiff_storage::{Identity, Recovered, SnapshotMeta};
 
-use crate::machine::{Encoded, Opened, Snapshots};
+use crate::{
+    applier::catch,
+    machine::{Encoded, Opened, Snapshots},
+};
 
 /// Judges whether bytes are a command of the node's machine, before they enter the log.
 pub type CommandCheck = fn(&Bytes) -> Result<(), String>;
@@ -55,13 +58,19 @@ impl Settings {
             nonce,
             instance_seed,
             machine: MachineFormat::of::<M>(),
-            check: |bytes| M::Command::check(bytes).map_err(|malformed| malformed.to_string()),
+            check: check::<M::Command>,
             genesis_bytes: 4 << 20,
             waiting_bytes: 64 << 20,
             remote_bytes: 64 << 20,
             hops_max: 3,
         }
     }
+}
+
+/// Whether these bytes are a command. Anybody may have sent them, so also code that panics at them
+/// only refuses them.
+fn check<C: Encoded>(bytes: &Bytes) -> Result<(), String> {
+    catch(|| Ok(C::check(bytes)?)).map_err(|error| error.reason)
 }
 
 /// How a machine's data is written in a snapshot.
