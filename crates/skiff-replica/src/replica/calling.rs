@@ -363,7 +363,10 @@ impl Replica {
             }
             Stage::Appended(position) => (Outcome::Unknown, Some(self.entry_position(*position))),
             Stage::Committed(position) => {
-                (Outcome::AppliedResponseLost, Some(self.entry_position(*position)))
+                // It may be what a machine failed at, and then also fails at elsewhere.
+                let failed = self.machine_said.is_some();
+                let outcome = if failed { Outcome::Unknown } else { Outcome::AppliedResponseLost };
+                (outcome, Some(self.entry_position(*position)))
             }
             Stage::Forwarded { .. } => (Outcome::Unknown, None),
             Stage::Done

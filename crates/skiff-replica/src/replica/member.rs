@@ -90,7 +90,7 @@ impl Replica {
                 let error = match fatal {
                     core::Fatal::StoreFailed => ReplicaError::Store { reason: self.store_words() },
                     core::Fatal::MachineFailed { index } => {
-                        let reason = self.machine_said.take().unwrap_or_default();
+                        let reason = self.machine_said.clone().unwrap_or_default();
                         ReplicaError::Machine { index, reason }
                     }
                     fatal => ReplicaError::Core(fatal),
