@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     fmt,
-    sync::{Arc, RwLock},
+    sync::Arc,
 };
 
 use skiff_replica::{
@@ -14,7 +14,7 @@ use skiff_replica::{
 };
 use skiff_tcp::TcpTransport;
 use skiff_wal::DiskPersistence;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{RwLock, broadcast, mpsc, watch};
 
 use crate::{
     builder::Builder,

@@ -1,14 +1,17 @@
-//! The machine lane: a task of its own applies commands and answers their callers, so that a slow
-//! machine delays neither heartbeats nor elections.
+//! The machine lane: a task of its own, or a thread, applies commands and answers their callers, so
+//! that a slow machine delays neither heartbeats nor elections.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use skiff_replica::{
     Applier, Apply, CommandError, Encoded, Event, Input, Mark, Outcome, Refused, Snapshots, Token,
     core::Payload, is_remote,
 };
-use tokio::sync::{broadcast, mpsc};
+use tokio::{
+    runtime::Handle,
+    sync::{RwLock, broadcast, mpsc},
+};
 
 use crate::inbox::{CommandReply, Mailbox};
 
@@ -39,10 +42,18 @@ impl<M: Snapshots> MachineTask<M> {
     /// in the `Drop` of a response, the node stops: without this task it would apply nothing more.
     pub(crate) fn spawn(self, work: mpsc::UnboundedReceiver<Work<M>>) {
         let (machine, mailbox) = (Arc::clone(&self.machine), self.mailbox.clone());
-        let task = tokio::spawn(self.run(work));
+        let run = self.run(work);
+        // Whatever blocks a worker of the runtime holds up more than its own tasks: also the one that
+        // was woken last there, and at times the runtime's timers.
+        let task = if M::OWN_THREAD {
+            let runtime = Handle::current();
+            tokio::task::spawn_blocking(move || runtime.block_on(run))
+        } else {
+            tokio::spawn(run)
+        };
         tokio::spawn(async move {
             if task.await.is_err_and(|error| error.is_panic()) {
-                let index = machine.read().unwrap_or_else(PoisonError::into_inner).applied();
+                let index = machine.read().await.applied();
                 let reason = "it panicked while its responses were handed over".to_owned();
                 mailbox.input(Input::MachineFailed { index, reason });
             }
@@ -52,17 +63,21 @@ impl<M: Snapshots> MachineTask<M> {
     async fn run(self, mut work: mpsc::UnboundedReceiver<Work<M>>) {
         while let Some(one) = work.recv().await {
             match one {
-                Work::Apply { apply, callers } => self.apply(&apply, &callers),
-                Work::Capture => self.capture(),
-                Work::Restore { content, mark } => self.restore(&content, *mark),
-                Work::Query { token, query } => self.answer(token, &query),
+                Work::Apply { apply, callers } => self.apply(&apply, &callers).await,
+                Work::Capture => self.capture().await,
+                Work::Restore { content, mark } => self.restore(&content, *mark).await,
+                Work::Query { token, query } => self.answer(token, &query).await,
+            }
+            if !work.is_empty() {
+                // Those who were answered, and the loop, have their turn before the next.
+                tokio::task::yield_now().await;
             }
         }
     }
 
-    fn apply(&self, apply: &Apply, callers: &Waiting<M>) {
+    async fn apply(&self, apply: &Apply, callers: &Waiting<M>) {
         let mut responses = Vec::with_capacity(apply.tokens.len());
-        let result = self.write().apply(apply, &mut responses);
+        let result = self.machine.write().await.apply(apply, &mut responses);
         let callers = std::mem::take(&mut *callers.lock().unwrap_or_else(PoisonError::into_inner));
         let mut callers = callers.into_iter().peekable();
         for (token, response) in responses {
@@ -101,20 +116,21 @@ impl<M: Snapshots> MachineTask<M> {
         }
     }
 
-    fn capture(&self) {
-        let result = self.read().capture().map_err(|error| error.to_string());
+    async fn capture(&self) {
+        let result = self.machine.read().await.capture().map_err(|error| error.to_string());
         self.mailbox.input(Input::Captured { result });
     }
 
-    fn restore(&self, content: &Bytes, mark: Mark) {
-        let result = self.write().restore(content, mark).map_err(|error| error.to_string());
+    async fn restore(&self, content: &Bytes, mark: Mark) {
+        let result = self.machine.write().await.restore(content, mark);
+        let result = result.map_err(|error| error.to_string());
         self.mailbox.input(Input::Restored { result });
     }
 
-    fn answer(&self, token: Token, query: &Bytes) {
+    async fn answer(&self, token: Token, query: &Bytes) {
         let unsupported = || Refused::Unsupported { what: "a question from elsewhere".to_owned() };
         let result = match self.query {
-            Some(ask) => ask(&self.read(), query),
+            Some(ask) => ask(&*self.machine.read().await, query),
             None => Err(unsupported()),
         };
         self.respond(token, result);
@@ -122,14 +138,6 @@ impl<M: Snapshots> MachineTask<M> {
 
     fn respond(&self, token: Token, result: Result<Bytes, Refused>) {
         self.mailbox.input(Input::Responded { token, result });
-    }
-
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, Applier<M>> {
-        self.machine.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Applier<M>> {
-        self.machine.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,16 +1,15 @@
 //! The handle to a running node.
 
-use std::{
-    fmt,
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use skiff_replica::{
     Applier, CommandError, Encoded, Event, Input, KeepsNothing, Leader, Outcome, ReadError,
     Snapshots, transport::Consistency,
 };
-use tokio::sync::{broadcast, oneshot, watch};
+use tokio::{
+    sync::{RwLock, broadcast, oneshot, watch},
+    time::timeout_at,
+};
 
 use crate::{
     builder::Builder,
@@ -229,17 +228,21 @@ impl<M: Snapshots> Node<M> {
         consistency: Consistency,
         read: impl FnOnce(&M) -> T,
     ) -> Result<T, ReadError> {
+        let deadline = self.shared.clock.after(self.shared.options.command_timeout);
         if consistency != Consistency::Local {
             let (reply, ready) = oneshot::channel();
-            let deadline = self.shared.clock.after(self.shared.options.command_timeout);
             self.shared.mailbox.put(Note::Read { consistency, deadline, reply });
             ready.await.unwrap_or(Err(ReadError::Stopped))?;
         }
-        Ok(read(self.machine().machine()))
-    }
-
-    fn machine(&self) -> RwLockReadGuard<'_, Applier<M>> {
-        self.shared.machine.read().unwrap_or_else(PoisonError::into_inner)
+        // A machine that is slow at applying is waited for no longer.
+        let until = self.shared.clock.runtime_instant(deadline);
+        let machine = timeout_at(until, self.shared.machine.read()).await;
+        let machine = machine.map_err(|_| ReadError::Timeout)?;
+        match machine.failed() {
+            None => Ok(read(machine.machine())),
+            // What it holds may be half of a command.
+            Some(_) => Err(ReadError::Stopped),
+        }
     }
 
     /// How the node stands right now. After its end: how it last stood.

@@ -17,6 +17,11 @@ pub trait Snapshots: StateMachine {
     /// How the bytes of a snapshot are to be read. A snapshot of another encoding is refused.
     const CODEC: &'static str = "own";
 
+    /// Whether the machine gets a thread of its own. One that waits for a disk, or takes long in any
+    /// other way, needs it: it would hold up what else there is to do, heartbeats first. One that
+    /// lives in memory does better without.
+    const OWN_THREAD: bool = true;
+
     /// Applies a batch of commands, each by [`StateMachine::apply`] unless the machine has a better
     /// way, such as one transaction for all.
     ///
@@ -70,6 +75,7 @@ pub trait Snapshots: StateMachine {
 
 impl<M: StateMachine + Clone + Serialize + DeserializeOwned> Snapshots for M {
     const CODEC: &'static str = "msgpack-named";
+    const OWN_THREAD: bool = false;
 
     fn snapshot(&self) -> Result<SnapshotWriter, MachineError> {
         let state = self.clone();
