@@ -3,6 +3,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    panic::catch_unwind,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -15,7 +16,7 @@ use skiff_replica::{
     core::{LoadError, Write},
     is_remote,
     storage::{Done, LogStore, SnapshotStore, StoreError, Written},
-    transport::{Connection, Inbox, NotSent, Transport},
+    transport::{Answer, Body, Connection, Envelope, Inbox, NotSent, Transport},
 };
 use tokio::{
     sync::{broadcast, mpsc, watch},
@@ -73,7 +74,7 @@ impl<M: Snapshots> Driver<M> {
         loop {
             self.do_jobs();
             if let Some(ended) = self.ended.take() {
-                self.close();
+                self.end(inbox).await;
                 return ended;
             }
             self.tell_status(false);
@@ -92,6 +93,18 @@ impl<M: Snapshots> Driver<M> {
                 self.step(Input::Timeout);
             }
         }
+    }
+
+    /// Answers those who came too late, closes everything, and waits for the store to be free.
+    async fn end(mut self, mut inbox: mpsc::UnboundedReceiver<Note<M>>) {
+        inbox.close();
+        while let Ok(note) = inbox.try_recv() {
+            self.take(note);
+        }
+        self.do_jobs();
+        // A disk that hangs keeps nobody but this task.
+        let stores = self.close();
+        let _gone = tokio::task::spawn_blocking(move || drop(stores)).await;
     }
 
     fn step(&mut self, input: Input) {
@@ -118,6 +131,9 @@ impl<M: Snapshots> Driver<M> {
             Note::Input(input) => self.step(input),
             Note::Command { command, deadline, reply } => {
                 self.mailbox.taken(&command);
+                if reply.is_closed() {
+                    return; // Its caller is gone.
+                }
                 let token = self.callers.enter(Caller::Command(reply));
                 self.step(Input::Call { token, call: Call::Command(command), deadline });
             }
@@ -225,8 +241,13 @@ impl<M: Snapshots> Driver<M> {
         }
     }
 
-    fn send(&self, link: LinkId, envelope: skiff_replica::transport::Envelope) {
+    fn send(&self, link: LinkId, envelope: Envelope) {
         let Some(connection) = self.links.get(&link) else { return };
+        let Envelope { group, from, to, boot, .. } = envelope;
+        let answered = match &envelope.body {
+            Body::Answer(answer) => answer.result.is_ok().then_some(answer.id),
+            _ => None,
+        };
         // What is not sent is lost, as on any network: the core notices and sends it again.
         match connection.send(envelope) {
             Ok(()) | Err(NotSent::Down) => {}
@@ -237,6 +258,12 @@ impl<M: Snapshots> Driver<M> {
             Err(NotSent::TooLarge) => {
                 metrics::counter!("skiff_send_too_large_total").increment(1);
                 tracing::warn!(%link, "an envelope is above the frame limit and was dropped");
+                if let Some(id) = answered {
+                    // Whoever waits for it learns so, and not by its deadline.
+                    let answer = Answer { id, result: Err(too_large().into()) };
+                    let body = Body::Answer(Box::new(answer));
+                    let _lost = connection.send(Envelope { group, from, to, boot, body });
+                }
             }
         }
     }
@@ -288,13 +315,7 @@ impl<M: Snapshots> Driver<M> {
     /// Another node has answered a local caller's command.
     fn respond(&mut self, token: Token, response: &Bytes) {
         if let Some(Caller::Command(reply)) = self.callers.leave(token) {
-            let result = <M as StateMachine>::Response::decode(response).map_err(|error| {
-                CommandError::Undecodable {
-                    reason: error.to_string(),
-                    outcome: Outcome::AppliedResponseLost,
-                }
-            });
-            let _gone = reply.send(result);
+            let _gone = reply.send(decode::<M>(response));
         }
     }
 
@@ -318,7 +339,7 @@ impl<M: Snapshots> Driver<M> {
         }
     }
 
-    fn close(&mut self) {
+    fn close(mut self) -> (Box<dyn LogStore>, Box<dyn SnapshotStore>) {
         self.links.drain().for_each(|(_, connection)| connection.close());
         self.transport.shutdown();
         // What was last seen of the log stays to be looked at.
@@ -326,6 +347,7 @@ impl<M: Snapshots> Driver<M> {
             State::Idle.as_str().clone_into(&mut status.state);
             (status.leader, status.leader_address, status.waiting_calls) = (None, None, 0);
         });
+        (self.log, self.snapshots)
     }
 }
 
@@ -341,6 +363,22 @@ fn arm(timer: Pin<&mut Sleep>, clock: Clock, deadline: Instant) {
 fn write_failed(write: skiff_replica::core::WriteId, error: &StoreError) -> Input {
     tracing::error!(%error, "a write failed");
     Input::WriteFailed { write, recoverable: error.is_recoverable(), reason: error.to_string() }
+}
+
+/// A response of another node's machine. It is a user's code that reads it, and may panic at it.
+fn decode<M: StateMachine>(response: &Bytes) -> Result<M::Response, CommandError> {
+    let decoded = catch_unwind(|| M::Response::decode(response).map_err(|error| error.reason));
+    decoded.unwrap_or_else(|_| Err("reading the response panicked".to_owned())).map_err(|reason| {
+        CommandError::Undecodable { reason, outcome: Outcome::AppliedResponseLost }
+    })
+}
+
+/// What is said in place of a response that no frame can hold.
+fn too_large() -> Refused {
+    Refused::Undecodable {
+        reason: "the response is too large for one frame of this transport".to_owned(),
+        outcome: Outcome::AppliedResponseLost,
+    }
 }
 
 const fn load_error(error: &StoreError) -> LoadError {

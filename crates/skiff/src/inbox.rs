@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use skiff_replica::{
-    CommandError, Input, Instant, ReadError, StateMachine,
+    CommandError, Input, Instant, Outcome, ReadError, StateMachine,
     core::Entry,
     transport::{Connection, Consistency},
 };
@@ -60,7 +60,7 @@ impl<M: StateMachine> Mailbox<M> {
         self.put(Note::Input(input));
     }
 
-    /// Puts a command in, unless too much waits already.
+    /// Puts a command in, unless too much waits already or the task has ended.
     pub(crate) fn command(
         &self,
         command: bytes::Bytes,
@@ -73,8 +73,11 @@ impl<M: StateMachine> Mailbox<M> {
             self.queued.fetch_sub(size, Ordering::Relaxed);
             return Err(CommandError::Busy { bytes: before });
         }
-        self.put(Note::Command { command, deadline, reply });
-        Ok(())
+        let note = Note::Command { command, deadline, reply };
+        self.notes.send(note).map_err(|_| {
+            self.queued.fetch_sub(size, Ordering::Relaxed);
+            CommandError::Stopped { outcome: Outcome::NotApplied, position: None }
+        })
     }
 
     /// The task has taken this command.

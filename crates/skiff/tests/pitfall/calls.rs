@@ -58,7 +58,7 @@ async fn reason_with_the_refusal() {
     told(&error, "ENOTLEADER", Outcome::NotApplied);
     assert_eq!(error.leader(), None);
     old.stop().await.unwrap();
-    told(&old.command(1).await.unwrap_err(), "ESTOPPED", Outcome::Unknown);
+    told(&old.command(1).await.unwrap_err(), "ESTOPPED", Outcome::NotApplied);
     assert_eq!(codes.len(), 6);
 }
 
