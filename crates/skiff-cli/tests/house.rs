@@ -13,6 +13,18 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 /// The layers, from the top. To the right stands all that a crate may use of ours.
 const LAYERS: &[(&str, &[&str])] = &[
     ("skiff-cli", &["skiff", "skiff-kv", "skiff-sim", "skiff-wal"]),
+    (
+        "skiff-fuzz",
+        &[
+            "skiff-core",
+            "skiff-kv",
+            "skiff-replica",
+            "skiff-storage",
+            "skiff-tcp",
+            "skiff-transport",
+            "skiff-wal",
+        ],
+    ),
     ("skiff-kv", &["skiff"]),
     ("skiff", &["skiff-replica", "skiff-tcp", "skiff-wal"]),
     ("skiff-sim", &["skiff-replica", "skiff-transport", "skiff-wal"]),

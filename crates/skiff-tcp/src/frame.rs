@@ -50,7 +50,7 @@ pub(crate) fn put_ping(out: &mut BytesMut) {
     out.put_slice(&header(0, crc32c::crc32c(&[])));
 }
 
-fn header(length: u32, checksum: u32) -> [u8; HEADER] {
+pub(crate) fn header(length: u32, checksum: u32) -> [u8; HEADER] {
     let mut header = [0; HEADER];
     header[..4].copy_from_slice(&length.to_le_bytes());
     header[4..8].copy_from_slice(&checksum.to_le_bytes());

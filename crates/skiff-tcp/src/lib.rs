@@ -9,6 +9,8 @@ mod connection;
 mod counters;
 mod dial;
 mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 mod link;
 mod outbox;
 mod preamble;
