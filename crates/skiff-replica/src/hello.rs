@@ -19,6 +19,8 @@ pub(crate) struct Judge<'a> {
     /// Where this node can be dialled.
     pub(crate) address: &'a str,
     pub(crate) links: &'a Links,
+    /// The members of the cluster, on a member.
+    pub(crate) membership: Option<&'a Membership>,
     pub(crate) now: Instant,
     /// A node that was heard within this span answers.
     pub(crate) patience: u64,
@@ -50,7 +52,7 @@ impl Judge<'_> {
             return Verdict::Refused(refusal);
         }
         if peer.hello.standing == wire::Standing::Client {
-            return Verdict::Welcome;
+            return self.judge_client(link);
         }
         if peer.node == self.identity.node {
             return if peer.hello.nonce == self.nonce {
@@ -60,6 +62,14 @@ impl Judge<'_> {
             };
         }
         self.judge_node(link, peer).unwrap_or_else(Verdict::Refused)
+    }
+
+    fn judge_client(&self, link: LinkId) -> Verdict {
+        let before = self.links.peer(link).map(|before| before.hello.standing);
+        match before {
+            None | Some(wire::Standing::Client) => Verdict::Welcome,
+            Some(_) => Verdict::Refused(Refusal::Protocol { what: "it changed who it is" }),
+        }
     }
 
     fn judge_instance(&self, hello: &Hello) -> Result<(), Refusal> {
@@ -122,7 +132,7 @@ impl Judge<'_> {
         Ok(Verdict::Restarted)
     }
 
-    /// A name belongs to whoever has it and answers.
+    /// A name belongs to the member that has it, or else to whoever has it and answers.
     fn judge_name(&self, peer: &Peer) -> Result<Verdict, Refusal> {
         let name = &peer.hello.name;
         let taken = |other| Refusal::NameTaken { name: name.clone(), other };
@@ -131,9 +141,10 @@ impl Judge<'_> {
         }
         let mut verdict = Verdict::Welcome;
         for (_, other) in self.links.peers().filter(|(_, other)| other.is_namesake(peer)) {
+            let outranked = self.is_member(peer.node) && !self.is_member(other.node);
             match self.links.of_node(other.node).find(|(_, link)| self.answers(link)) {
-                Some((link, _)) => return Err(taken(self.links.address(link))),
-                None => verdict = Verdict::Restarted,
+                Some((link, _)) if !outranked => return Err(taken(self.links.address(link))),
+                _ => verdict = Verdict::Restarted,
             }
         }
         Ok(verdict)
@@ -141,6 +152,10 @@ impl Judge<'_> {
 
     fn answers(&self, link: &Link) -> bool {
         self.now.since(link.heard) <= self.patience
+    }
+
+    fn is_member(&self, node: NodeId) -> bool {
+        self.membership.is_some_and(|membership| membership.contains(node))
     }
 
     fn own_address(&self) -> String {

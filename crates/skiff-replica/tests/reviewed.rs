@@ -4,9 +4,9 @@ mod world;
 
 use bytes::Bytes;
 use skiff_core::NodeId;
-use skiff_replica::{LinkId, Outcome};
+use skiff_replica::{Event, LinkId, Outcome, Refusal};
 use skiff_transport::{Answer as WireAnswer, Ask, Body, Envelope, Hello, Request, Standing};
-use world::{MS, SECOND, Spec, World, bytes};
+use world::{Answer, MS, SECOND, Spec, World, bytes, followers, stranger::Stranger};
 
 fn from_client(body: Body) -> Envelope {
     Envelope { group: 0, from: NodeId(0), to: NodeId(0), boot: 0, body }
@@ -64,4 +64,78 @@ fn a_busy_node_says_so_and_goes_on() {
     let last = answers(&world, "a", link).pop().expect("it is answered");
     assert!(last.id == 99 && last.result.is_ok(), "{last:?}");
     assert_eq!(world.status("a").waiting_calls, 0);
+}
+
+/// A member stood still for a while, and somebody without any data took its name: when the member went
+/// on, the others turned it away for as long as that one stayed.
+#[test]
+fn a_name_belongs_to_the_member_that_has_it() {
+    let mut world = World::of_three();
+    let leader = world.elect();
+    let member = followers(&world, &leader).remove(0);
+    let others = followers(&world, &member);
+    others.iter().for_each(|other| world.cut(other, &member));
+    world.run(2 * SECOND);
+    let mut namesake = Stranger::new(99, &member);
+    namesake.hello.nonce = 5;
+    let links: Vec<_> =
+        others.iter().map(|other| (other, namesake.meets(&mut world, other))).collect();
+    others.iter().for_each(|other| world.heal(other, &member));
+    for _ in 0..30 {
+        for (other, link) in &links {
+            if !world.was_closed(other, *link) {
+                namesake.says_hello(&mut world, other, *link);
+            }
+        }
+        world.run(100 * MS);
+    }
+    for other in &others {
+        let status = world.status(other);
+        let known = status.peers.iter().find(|peer| peer.name.as_deref() == Some(&*member));
+        assert!(known.is_some_and(|peer| peer.connected), "{other} does not let it in");
+    }
+    let call = world.command(&leader, 1);
+    assert_eq!(world.wait(&call), Answer::Response(1));
+    world.run(SECOND);
+    assert_eq!(world.value(&member), 1);
+}
+
+/// Who had said that it is a node, and then that it is a client, left a path to the node behind that led
+/// nowhere.
+#[test]
+fn a_node_does_not_become_a_client() {
+    let mut world = World::of_three();
+    let leader = world.elect();
+    let mut stranger = Stranger::new(99, "x");
+    let link = stranger.meets(&mut world, &leader);
+    assert!(!world.was_closed(&leader, link));
+    stranger.hello.standing = Standing::Client;
+    stranger.says_hello(&mut world, &leader, link);
+    assert!(world.was_closed(&leader, link));
+    let told = world
+        .events(&leader)
+        .iter()
+        .any(|event| matches!(event, Event::PeerRefused { reason: Refusal::Protocol { .. }, .. }));
+    assert!(told);
+    let left = world.events(&leader).iter().any(|event| {
+        matches!(event, Event::PeerDisconnected { peer, .. } if peer.name.as_deref() == Some("x"))
+    });
+    assert!(left);
+}
+
+/// A command larger than all that may wait was refused as too much, to be tried again later, although
+/// nothing waited.
+#[test]
+fn one_command_of_any_allowed_size_may_wait() {
+    let mut world = World::new();
+    for name in ["a", "b", "c"] {
+        let spec = Spec::peers(&["a", "b", "c"]).forwarding();
+        world.add(name, Spec { waiting_bytes: Some(1), ..spec });
+    }
+    let leader = world.elect();
+    let follower = followers(&world, &leader).remove(0);
+    for sum in [1000, 2000, 3000] {
+        let call = world.command(&follower, 1000);
+        assert_eq!(world.wait(&call), Answer::Response(sum));
+    }
 }

@@ -156,7 +156,8 @@ impl Replica {
     /// Passes a command on to the leader.
     fn forward(&mut self, token: Token, link: LinkId, command: Bytes) {
         let waiting = self.calls.waiting_bytes();
-        if self.is_new(token) && waiting + command.len() > self.settings.waiting_bytes {
+        let too_much = waiting > 0 && waiting + command.len() > self.settings.waiting_bytes;
+        if too_much && self.is_new(token) {
             return self.refuse(token, Refused::Busy { bytes: waiting });
         }
         let counted = !planted(Mutant::HopsUncounted);

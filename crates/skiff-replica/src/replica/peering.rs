@@ -151,6 +151,7 @@ impl Replica {
             nonce: self.settings.nonce,
             address: &self.settings.address,
             links: &self.links,
+            membership: self.raft().map(|raft| &**raft.membership()),
             now: self.now,
             patience: ANSWERS * self.settings.core.max_election_timeout,
         };
