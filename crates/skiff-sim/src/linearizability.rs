@@ -19,12 +19,13 @@
 //!
 //! # How
 //!
-//! The search is that of Wing and Gong [1]. An operation can be next if no other that is still to be
-//! placed was answered before it was asked for. Try one that can be next and whose answer fits the
-//! state; go on from there; if that leads nowhere take it back and try another. Lowe [2] added the
+//! The search is that of Wing and Gong (1993). An operation can be next if no other that is still to
+//! be placed was answered before it was asked for. Try one that can be next and whose answer fits the
+//! state; go on from there; if that leads nowhere take it back and try another. Lowe (2017) added the
 //! memo: with the same operations placed and the same state, what follows is the same, so each pair
-//! is examined once. Deciding is NP-complete [3], so there are histories that this cannot finish; it
-//! counts the pairs and says [`Verdict::TooHard`] when there are too many, which is not a pass.
+//! is examined once. Deciding is NP-complete (Gibbons and Korach, 1997), so there are histories that
+//! this cannot finish; it counts the pairs and says [`Verdict::TooHard`] when there are too many,
+//! which is not a pass.
 //!
 //! What makes it quick in practice is not trying what cannot help. Call an order *frugal* if no order
 //! that fits uses fewer operations of unknown outcome, nor the same number of earlier ones. If any
@@ -36,24 +37,33 @@
 //!    at its front, it leaves an order that fits. That is every read, and many a write.
 //! 2. **An unknown operation is used only for what directly follows it.** If what follows would do
 //!    the same without it, or if nothing follows, it could be left out, and the order is not frugal.
-//!    So an unknown write is tried only if something that can be next sees its value, and one whose
-//!    value nobody ever saw is put away before the search begins. An unknown operation that changes
-//!    nothing is not used at all.
+//!    So an unknown write is tried only if something that can be next sees its value, and not at all
+//!    if nobody ever saw it, be it by an answer that would otherwise not fit. An unknown operation
+//!    that changes nothing is not used at all.
 //! 3. **Of equal unknown operations the earliest asked for goes first.** They can be swapped.
-//! 4. **Fewer used is as good.** A pair is not examined if another was that differs only in having
+//! 4. **Of neighbours of unknown outcome the earlier asked for goes first,** if both ways lead to the
+//!    same state.
+//! 5. **A state that an answer still to be placed needs must be in reach.** If it is not the state
+//!    now, nothing left leaves it, and what could become of other states does not get there, then
+//!    that answer never fits: turn back. This ends the search soon if a value was overwritten before
+//!    its read.
+//! 6. **Fewer used is as good.** A pair is not examined if another was that differs only in having
 //!    used fewer of the unknown operations: more remain to it.
-//! 5. **A state that an answer still to be placed needs must be in reach.** If an operation does not
-//!    fit the state, and everything that could make a difference to it is placed, then it never fits:
-//!    turn back. This is what ends the search soon if a value was overwritten before its read.
 //!
-//! Rules 1, 2 and 5 ask the model what can make a difference to what ([`Model::matters`]). With a
-//! model that has no opinion they do little, and the verdicts are the same.
+//! Rules 1, 2 and 5 ask the model what operations need and leave ([`Model::needs`],
+//! [`Model::leaves`], [`Model::leads`]). With a model that promises nothing they do little, and the
+//! verdicts are the same.
 //!
 //! These rules and the memo go together. Say a frugal order passes through a pair that is not
 //! examined, or not this way on, since the search came to that pair by another path. That path and
 //! the rest of the frugal order are an order that fits too, with the same unknown operations used. If
-//! rule 2 cut it short, one of them could be left out; if rule 4 did, fewer are used: either way the
-//! order was not frugal.
+//! rule 2 cut it short, one of them could be left out; if rule 6 did, fewer are used: either way the
+//! order was not frugal. Rule 4 takes away some ways to a pair, never all: of the unknown operations
+//! that could be the last on the way to it, the one asked for last is never in the wrong place there.
+//!
+//! Most histories need no long chains of unknown operations, so orders without them are searched
+//! first, with a part of the states. Only a search in which none was left out for its length says
+//! that there is no order.
 //!
 //! When no order fits, the history is cut at each answer to find the first that cannot be explained:
 //! what was answered later is then unknown, what was asked for later has not been asked for. This
@@ -61,11 +71,11 @@
 //!
 //! # References
 //!
-//! 1. J. Wing, C. Gong: *Testing and verifying concurrent objects*. Journal of Parallel and
-//!    Distributed Computing 17, 1993.
-//! 2. G. Lowe: *Testing for linearizability*. Concurrency and Computation: Practice and Experience
-//!    29(4), 2017.
-//! 3. P. Gibbons, E. Korach: *Testing shared memories*. SIAM Journal on Computing 26(4), 1997.
+//! - J. Wing, C. Gong: *Testing and verifying concurrent objects*. Journal of Parallel and
+//!   Distributed Computing 17, 1993.
+//! - G. Lowe: *Testing for linearizability*. Concurrency and Computation: Practice and Experience
+//!   29(4), 2017.
+//! - P. Gibbons, E. Korach: *Testing shared memories*. SIAM Journal on Computing 26(4), 1997.
 
 mod bits;
 mod board;

@@ -13,6 +13,8 @@ mod hard;
 mod make;
 #[path = "linearizability/models.rs"]
 mod models;
+#[path = "linearizability/promises.rs"]
+mod promises;
 #[path = "linearizability/said.rs"]
 mod said;
 #[path = "linearizability/slow.rs"]

@@ -27,6 +27,14 @@ impl Bits {
         self.words[number / 64] &= !(1 << (number % 64));
     }
 
+    pub(super) fn set(&mut self, number: usize, has: bool) {
+        if has {
+            self.insert(number);
+        } else {
+            self.remove(number);
+        }
+    }
+
     /// The numbers, in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = usize> {
         self.words.iter().enumerate().flat_map(|(place, word)| {

@@ -105,9 +105,13 @@ impl<M: Model> Ordered<'_, '_, M> {
         let mut story = format!("key {key:?}: nothing explains this answer:\n");
         self.tell(&mut story, &self.begun, self.culprit);
         let skipped = self.order.len().saturating_sub(LINES_MAX);
-        let count = self.order.len();
-        let _ =
-            writeln!(story, "Before it, {count} operations fit in an order, for instance this:");
+        let _ = match self.order.len() {
+            0 => writeln!(story, "Before it, nothing need have happened."),
+            1 => writeln!(story, "Before it, one operation fits:"),
+            count => {
+                writeln!(story, "Before it, {count} operations fit, in this order for instance:")
+            }
+        };
         if skipped > 0 {
             let _ = writeln!(story, "  ({skipped} more)");
         }

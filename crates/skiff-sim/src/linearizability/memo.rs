@@ -52,6 +52,14 @@ impl Hasher for StateHasher {
     }
 }
 
+/// The hash of a state and something else.
+pub(super) fn hash_of<S: Hash>(other: u64, state: &S) -> u64 {
+    let mut hasher = StateHasher(Running::default());
+    hasher.write_u64(other);
+    state.hash(&mut hasher);
+    hasher.finish()
+}
+
 /// What an answered operation adds to the hash of those placed: the hash is the exclusive or of
 /// them, so that it follows placing and taking back.
 pub(super) const fn share(op: usize) -> u64 {
@@ -73,10 +81,7 @@ impl<S: Clone + Eq + Hash> Memo<S> {
     /// operations placed, and none of the unknown ones placed that are not placed here. Then it is
     /// added. `hash` is that of the answered operations.
     pub(super) fn is_new(&mut self, placed: &Bits, hash: u64, state: &S) -> bool {
-        let mut hasher = StateHasher(Running::default());
-        hasher.write_u64(hash);
-        state.hash(&mut hasher);
-        let hash = hasher.finish();
+        let hash = hash_of(hash, state);
         let newest = self.last.get(&hash).copied();
         let mut known = newest;
         while let Some(pair) = known {

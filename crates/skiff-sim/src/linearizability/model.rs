@@ -4,8 +4,8 @@ use std::{fmt::Debug, hash::Hash};
 
 /// An object that does one thing at a time.
 ///
-/// Only [`step`](Self::step) decides; [`matters`](Self::matters) and
-/// [`always_fits`](Self::always_fits) make judging quicker.
+/// Only [`step`](Self::step) decides. The rest, which has defaults that promise nothing, makes judging
+/// quicker.
 pub trait Model {
     /// What an operation is about. Operations on different keys have nothing to do with each other.
     type Key: Clone + Ord + Debug;
@@ -31,26 +31,49 @@ pub trait Model {
         ret: Option<&Self::Ret>,
     ) -> Option<Self::State>;
 
-    /// Whether it could matter to `next` that `first` comes directly before it.
-    ///
-    /// `false` is a promise: from whatever state, if `next` fits after `first`, then it also fits
-    /// without it, and leaves the same state. Nothing needs to be promised for a `next` without
-    /// answer when it changes nothing. `true`, which is the default, promises nothing.
-    fn matters(
-        &self,
-        first: (&Self::Op, Option<&Self::Ret>),
-        next: (&Self::Op, Option<&Self::Ret>),
-    ) -> bool {
-        let _ = (first, next);
-        true
+    /// What an operation, answered so or not at all, needs of the state.
+    fn needs(&self, op: &Self::Op, ret: Option<&Self::Ret>) -> Needs<Self::State> {
+        let _ = (op, ret);
+        Needs::Something
     }
 
-    /// Whether the operation, answered so, fits every state. `false`, which is the default, promises
-    /// nothing.
-    fn always_fits(&self, op: &Self::Op, ret: &Self::Ret) -> bool {
+    /// What an operation, answered so or not at all, makes of the state.
+    fn leaves(&self, op: &Self::Op, ret: Option<&Self::Ret>) -> Leaves<Self::State> {
         let _ = (op, ret);
-        false
+        Leaves::Something
     }
+
+    /// Tells whether some of these operations of unknown outcome, each once, in some order, could lead
+    /// from one state to another. They are those that leave [`Something`](Leaves::Something).
+    fn leads<'a>(&'a self, through: &[&'a Self::Op]) -> Leads<'a, Self::State> {
+        let _ = through;
+        Box::new(|_, _| true)
+    }
+}
+
+/// Whether one state could become another; `false` is a promise.
+pub type Leads<'a, State> = Box<dyn Fn(&State, &State) -> bool + 'a>;
+
+/// What an operation needs of the state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs<State> {
+    /// It fits every state, and what it leaves does not depend on it: a write, say.
+    Nothing,
+    /// It fits no state but this. Without an answer: it changes no state but this.
+    Exactly(State),
+    /// No promise.
+    Something,
+}
+
+/// What an operation makes of the state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaves<State> {
+    /// It changes nothing.
+    AsItWas,
+    /// If it fits, it leaves this state. Without an answer: if it changes anything, it leaves this.
+    Exactly(State),
+    /// No promise.
+    Something,
 }
 
 /// An operation as its client saw it.

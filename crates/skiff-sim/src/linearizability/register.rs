@@ -1,6 +1,6 @@
 //! A model of registers: one number, or none, by key.
 
-use super::model::Model;
+use super::model::{Leads, Leaves, Model, Needs};
 
 /// Registers that are empty in the beginning.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,24 +37,6 @@ pub enum Told {
     Sum(u64),
 }
 
-/// What is known of the value after an operation.
-enum Leaves {
-    /// It is what it was.
-    AsItWas,
-    /// If it is not what it was, it is this.
-    Value(u64),
-    Anything,
-}
-
-const fn leaves(act: &Act, told: Option<&Told>) -> Leaves {
-    match (act, told) {
-        (Act::Read, _) | (Act::Cas { .. }, Some(Told::Swapped(false))) => Leaves::AsItWas,
-        (Act::Write(value) | Act::Cas { new: value, .. }, _) => Leaves::Value(*value),
-        (Act::Add(_), Some(Told::Sum(value))) => Leaves::Value(*value),
-        (Act::Add(_), _) => Leaves::Anything,
-    }
-}
-
 impl Model for Register {
     type Key = u64;
     type State = Option<u64>;
@@ -88,26 +70,37 @@ impl Model for Register {
         told.is_none_or(|told| *told == answer).then_some(after)
     }
 
-    fn matters(
-        &self,
-        first: (&(u64, Act), Option<&Told>),
-        next: (&(u64, Act), Option<&Told>),
-    ) -> bool {
-        let (act, told) = (&next.0.1, next.1);
-        match leaves(&first.0.1, first.1) {
-            Leaves::AsItWas => false,
-            Leaves::Anything => !matches!(act, Act::Write(_)),
-            Leaves::Value(value) => match (act, told) {
-                // What changes nothing and is not answered tells nothing.
-                (Act::Write(_), _) | (Act::Read, None) => false,
-                (Act::Cas { expected, .. }, None) => *expected == Some(value),
-                (Act::Add(_), None) => true,
-                (_, Some(_)) => self.step(&Some(value), next.0, told).is_some(),
-            },
+    fn needs(&self, op: &(u64, Act), told: Option<&Told>) -> Needs<Option<u64>> {
+        match (op.1, told) {
+            (Act::Write(_), _) => Needs::Nothing,
+            (Act::Read, Some(Told::Value(value))) => Needs::Exactly(*value),
+            (Act::Cas { expected, .. }, None | Some(Told::Swapped(true))) => {
+                Needs::Exactly(expected)
+            }
+            // The sum of nothing and of zero is the same.
+            (Act::Add(number), Some(Told::Sum(sum))) if *sum != number => {
+                Needs::Exactly(Some(sum.wrapping_sub(number)))
+            }
+            _ => Needs::Something,
         }
     }
 
-    fn always_fits(&self, op: &(u64, Act), told: &Told) -> bool {
-        matches!((op.1, told), (Act::Write(_), Told::Written))
+    fn leaves(&self, op: &(u64, Act), told: Option<&Told>) -> Leaves<Option<u64>> {
+        match (op.1, told) {
+            (Act::Read, _) | (Act::Cas { .. }, Some(Told::Swapped(false))) => Leaves::AsItWas,
+            (Act::Write(value) | Act::Cas { new: value, .. }, _) => Leaves::Exactly(Some(value)),
+            (Act::Add(_), Some(Told::Sum(sum))) => Leaves::Exactly(Some(*sum)),
+            (Act::Add(_), _) => Leaves::Something,
+        }
+    }
+
+    fn leads<'a>(&'a self, through: &[&'a (u64, Act)]) -> Leads<'a, Option<u64>> {
+        let number = |op: &&(u64, Act)| if let Act::Add(number) = op.1 { number } else { u64::MAX };
+        let sum = through.iter().map(number).try_fold(0_u64, u64::checked_add);
+        // As long as nothing can go round the end of the numbers, what is between is at most the sum.
+        Box::new(move |from, to| {
+            let Some(to) = *to else { return false };
+            sum.is_none_or(|sum| to.wrapping_sub(from.unwrap_or_default()) <= sum)
+        })
     }
 }

@@ -2,11 +2,15 @@
 
 use super::{
     bits::Bits,
-    memo::{Memo, share},
-    model::Model,
+    board::Board,
+    memo::Memo,
+    model::{Model, Needs},
     puzzle::Puzzle,
-    window::Window,
 };
+
+/// How many operations of unknown outcome may follow each other, in one search after another: most
+/// orders need few, and those are found sooner if no others are tried.
+const CHAINS: [usize; 4] = [1, 2, 4, usize::MAX];
 
 /// What a search ends with.
 #[derive(Debug)]
@@ -20,8 +24,19 @@ pub(super) enum Outcome {
 }
 
 /// Searches an order, and examines at most so many states.
-pub(super) fn run<M: Model>(puzzle: &Puzzle<'_, '_, M>, states_max: u64) -> Outcome {
-    Search::new(puzzle).run(states_max)
+pub(super) fn run<M: Model>(puzzle: &Puzzle<'_, M>, states_max: u64) -> Outcome {
+    let mut states_left = states_max;
+    for chain_max in CHAINS {
+        let states_max = if chain_max == usize::MAX { states_left } else { states_max / 8 };
+        let mut search = Search::new(puzzle, chain_max);
+        match search.run(states_max) {
+            Outcome::Never if search.is_cut => {}
+            Outcome::TooHard if chain_max < usize::MAX => {}
+            outcome => return outcome,
+        }
+        states_left -= search.states;
+    }
+    Outcome::TooHard
 }
 
 /// An operation that was placed.
@@ -32,99 +47,96 @@ struct Frame<S> {
     before: S,
     /// Where the choices begin that are left after it.
     choices: usize,
+    /// How many operations of unknown outcome come last.
+    chain: usize,
+}
+
+/// Of what use an operation of unknown outcome is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Use {
+    No,
+    /// If more of them follow.
+    Later,
+    /// To what directly follows.
+    Now,
 }
 
 #[derive(Debug)]
-struct Search<'p, 'm, 'h, M: Model> {
-    puzzle: &'p Puzzle<'m, 'h, M>,
-    window: Window,
+struct Search<'p, 'h, M: Model> {
+    puzzle: &'p Puzzle<'h, M>,
+    board: Board<'p, 'h, M>,
     memo: Memo<M::State>,
-    placed: Bits,
-    /// The hash of the answered operations that are placed.
-    hash: u64,
-    /// How many answered operations are not placed.
-    left: usize,
-    /// By operation, how many are not placed that it could matter to.
-    observers: Vec<usize>,
-    /// By operation, how many are not placed that could matter to it.
-    sources: Vec<usize>,
-    /// The operations left that fit now or never.
-    now_or_never: Bits,
     frames: Vec<Frame<M::State>>,
     /// What is left to try: after each frame, from where it says, the best last.
     choices: Vec<usize>,
     /// Room for what can be next, with the state after it.
     next: Vec<(usize, M::State)>,
+    chain_max: usize,
+    /// Whether something was not tried for the length of a chain.
+    is_cut: bool,
+    /// How many states were examined.
+    states: u64,
 }
 
-impl<'p, 'm, 'h, M: Model> Search<'p, 'm, 'h, M> {
-    fn new(puzzle: &'p Puzzle<'m, 'h, M>) -> Self {
+impl<'p, 'h, M: Model> Search<'p, 'h, M> {
+    fn new(puzzle: &'p Puzzle<'h, M>, chain_max: usize) -> Self {
         let count = puzzle.items.len();
         let mut answered = Bits::new(count);
-        let mut ops = Vec::with_capacity(count);
-        for (op, item) in puzzle.items.iter().enumerate() {
-            if let Some((returned, _)) = item.returned {
-                answered.insert(op);
-                ops.push((op, item.invoked, returned));
-            }
-        }
-        let sources: Vec<usize> = puzzle.sources.iter().map(Vec::len).collect();
-        let mut now_or_never = Bits::new(count);
-        for op in puzzle.picky.iter().filter(|op| sources[*op] == 0) {
-            now_or_never.insert(op);
+        for op in (0..count).filter(|op| !puzzle.is_unknown(*op)) {
+            answered.insert(op);
         }
         Self {
             puzzle,
-            left: ops.len(),
-            window: Window::new(count, ops.into_iter()),
+            board: Board::new(puzzle),
             memo: Memo::new(answered),
-            placed: Bits::new(count),
-            hash: 0,
-            observers: puzzle.observers.iter().map(Vec::len).collect(),
-            sources,
-            now_or_never,
             frames: Vec::new(),
             choices: Vec::new(),
             next: Vec::new(),
+            chain_max,
+            is_cut: false,
+            states: 0,
         }
     }
 
-    fn run(mut self, states_max: u64) -> Outcome {
-        let mut states = 0;
+    fn run(&mut self, states_max: u64) -> Outcome {
         let mut state = self.puzzle.init.clone();
-        if self.is_hopeless(&state) {
+        if self.board.is_hopeless(&state) {
             return Outcome::Never;
         }
         self.choose(&state);
-        while self.left > 0 {
+        while self.board.left > 0 {
             let begin = self.frames.last().map_or(0, |frame| frame.choices);
             if self.choices.len() == begin {
                 let Some(frame) = self.frames.pop() else { return Outcome::Never };
-                self.take_back(frame.op);
+                self.board.take_back(frame.op);
                 state = frame.before;
                 continue;
             }
             let Some(op) = self.choices.pop() else { return Outcome::Never };
             let Some(after) = self.puzzle.step(&state, op) else { continue };
-            self.place(op);
-            if self.is_hopeless(&after) || !self.memo.is_new(&self.placed, self.hash, &after) {
-                self.take_back(op);
+            self.board.place(op);
+            let (placed, hash) = (&self.board.placed, self.board.hash);
+            if self.board.is_hopeless(&after) || !self.memo.is_new(placed, hash, &after) {
+                self.board.take_back(op);
                 continue;
             }
-            states += 1;
-            if states > states_max {
+            self.states += 1;
+            if self.states > states_max {
                 return Outcome::TooHard;
             }
-            let before = std::mem::replace(&mut state, after);
-            self.frames.push(Frame { op, before, choices: self.choices.len() });
+            self.push(op, std::mem::replace(&mut state, after));
             self.choose(&state);
         }
         Outcome::Fits(self.frames.iter().map(|frame| frame.op).collect())
     }
 
-    /// Rule 5: whether something left does not fit now, and nothing left could change that.
-    fn is_hopeless(&self, state: &M::State) -> bool {
-        self.now_or_never.iter().any(|op| self.puzzle.step(state, op).is_none())
+    fn push(&mut self, op: usize, before: M::State) {
+        let chain = if self.puzzle.is_unknown(op) { self.chain() + 1 } else { 0 };
+        self.frames.push(Frame { op, before, choices: self.choices.len(), chain });
+    }
+
+    fn chain(&self) -> usize {
+        self.frames.last().map_or(0, |frame| frame.chain)
     }
 
     /// Finds what can be next from this state.
@@ -143,27 +155,26 @@ impl<'p, 'm, 'h, M: Model> Search<'p, 'm, 'h, M> {
         self.next = next;
     }
 
-    /// The state before the last operation, if its outcome is unknown.
-    fn before_unknown(&self) -> Option<&M::State> {
-        let frame = self.frames.last()?;
-        self.puzzle.items[frame.op].returned.is_none().then_some(&frame.before)
+    /// The last operation, with the state before it, if its outcome is unknown.
+    fn last_unknown(&self) -> Option<&Frame<M::State>> {
+        self.frames.last().filter(|frame| frame.chain > 0)
     }
 
     /// Rule 2: whether the last operation was of use if this one follows.
     fn is_worth(&self, op: usize, after: &M::State) -> bool {
-        let Some(before) = self.before_unknown() else { return true };
-        self.puzzle.step(before, op).as_ref() != Some(after)
+        let Some(last) = self.last_unknown() else { return true };
+        self.puzzle.step(&last.before, op).as_ref() != Some(after)
     }
 
     /// What was answered and can be next; or the only thing that need be tried, since nobody will
     /// notice it and it changes nothing (rule 1).
     fn find_answered(&self, state: &M::State, next: &mut Vec<(usize, M::State)>) -> Option<usize> {
-        for op in self.window.next() {
+        for op in self.board.window.next() {
             let Some(after) = self.puzzle.step(state, op) else { continue };
             if !self.is_worth(op, &after) {
                 continue;
             }
-            if after == *state && self.observers[op] == 0 {
+            if after == *state && self.board.is_unnoticed(op) {
                 return Some(op);
             }
             next.push((op, after));
@@ -171,45 +182,11 @@ impl<'p, 'm, 'h, M: Model> Search<'p, 'm, 'h, M> {
         None
     }
 
-    /// What is of unknown outcome and can be next with use (rules 2 and 3).
-    fn find_unknown(&self, state: &M::State, next: &mut Vec<(usize, M::State)>) {
-        let limit = self.window.limit();
-        for op in self.puzzle.unknown.iter().copied() {
-            if self.puzzle.items[op].invoked > limit {
-                break;
-            }
-            let twin_waits = self.puzzle.twins[op].is_some_and(|twin| !self.placed.has(twin));
-            if self.placed.has(op) || self.observers[op] == 0 || twin_waits {
-                continue;
-            }
-            let Some(after) = self.puzzle.step(state, op) else { continue };
-            if after != *state
-                && self.is_worth(op, &after)
-                && self.is_of_use(op, state, &after, limit)
-            {
-                next.push((op, after));
-            }
-        }
-    }
-
-    /// Whether something that can be next does not do the same without this.
-    fn is_of_use(&self, unknown: usize, state: &M::State, after: &M::State, limit: u64) -> bool {
-        self.puzzle.observers[unknown].iter().any(|op| {
-            let item = &self.puzzle.items[*op];
-            if self.placed.has(*op) || item.invoked > limit {
-                return false;
-            }
-            let Some(then) = self.puzzle.step(after, *op) else { return false };
-            let is_idle = item.returned.is_none() && then == *after;
-            !is_idle && self.puzzle.step(state, *op) != Some(then)
-        })
-    }
-
     /// Rule 1: something answered that nobody will notice, and that disturbs nothing.
     fn find_unnoticed(&self, next: &[(usize, M::State)]) -> Option<usize> {
-        let mut unnoticed = next.iter().filter(|(op, _)| {
-            self.observers[*op] == 0 && self.puzzle.items[*op].returned.is_some()
-        });
+        let mut unnoticed = next
+            .iter()
+            .filter(|(op, _)| !self.puzzle.is_unknown(*op) && self.board.is_unnoticed(*op));
         let found = unnoticed.find(|(op, after)| {
             let mut others = next.iter().filter(|(other, _)| other != op);
             others.all(|(other, then)| self.puzzle.step(after, *other).as_ref() == Some(then))
@@ -217,45 +194,74 @@ impl<'p, 'm, 'h, M: Model> Search<'p, 'm, 'h, M> {
         found.map(|(op, _)| *op)
     }
 
-    fn place(&mut self, op: usize) {
-        self.placed.insert(op);
-        self.now_or_never.remove(op);
-        if self.puzzle.items[op].returned.is_some() {
-            self.window.take(op);
-            self.hash ^= share(op);
-            self.left -= 1;
-        }
-        for source in &self.puzzle.sources[op] {
-            self.observers[*source] -= 1;
-        }
-        for observer in self.puzzle.observers[op].iter().copied() {
-            self.sources[observer] -= 1;
-            if self.sources[observer] == 0
-                && self.puzzle.picky.has(observer)
-                && !self.placed.has(observer)
-            {
-                self.now_or_never.insert(observer);
+    /// What is of unknown outcome and can be next with use (rules 2, 3 and 4).
+    fn find_unknown(&mut self, state: &M::State, next: &mut Vec<(usize, M::State)>) {
+        let limit = self.board.window.limit();
+        let puzzle = self.puzzle;
+        for op in puzzle.unknown.iter().copied() {
+            if puzzle.items[op].invoked > limit {
+                break;
             }
+            let twin_waits = puzzle.twins[op].is_some_and(|twin| !self.board.placed.has(twin));
+            if self.board.placed.has(op) || twin_waits || !self.board.could_be_seen(op) {
+                continue;
+            }
+            let Some(after) = puzzle.step(state, op).filter(|after| after != state) else {
+                continue;
+            };
+            let found = self.use_of(op, state, &after, limit);
+            if found == Use::No || !self.is_worth(op, &after) || self.is_out_of_order(op, &after) {
+                continue;
+            }
+            let chain = self.chain() + 1;
+            if chain > self.chain_max || chain == self.chain_max && found == Use::Later {
+                self.is_cut = true;
+                continue;
+            }
+            next.push((op, after));
         }
     }
 
-    /// Undoes the last [`place`](Self::place).
-    fn take_back(&mut self, op: usize) {
-        for observer in self.puzzle.observers[op].iter().copied() {
-            self.now_or_never.remove(observer);
-            self.sources[observer] += 1;
+    /// Rule 4: whether the last operation, of unknown outcome too, could as well follow this one.
+    fn is_out_of_order(&self, op: usize, after: &M::State) -> bool {
+        let Some(last) = self.last_unknown().filter(|last| op < last.op) else { return false };
+        let swapped = self.puzzle.step(&last.before, op);
+        swapped.and_then(|between| self.puzzle.step(&between, last.op)).as_ref() == Some(after)
+    }
+
+    /// Rule 2: of what use an operation of unknown outcome is between these states.
+    fn use_of(&self, unknown: usize, state: &M::State, after: &M::State, limit: u64) -> Use {
+        let others = self.puzzle.unknown.iter().copied();
+        let others = others.take_while(|op| self.puzzle.items[*op].invoked <= limit);
+        let others = others.filter(|op| {
+            *op != unknown && !self.board.placed.has(*op) && !self.puzzle.is_wild(*op)
+        });
+        let has_wild = self.board.wild > usize::from(self.puzzle.is_wild(unknown));
+        let mut best = Use::No;
+        for op in self.board.window.next().chain(others) {
+            best = best.max(self.use_for(op, state, after, has_wild));
+            if best == Use::Now {
+                break;
+            }
         }
-        for source in &self.puzzle.sources[op] {
-            self.observers[*source] += 1;
+        best
+    }
+
+    /// Rule 2: of what use it is to an operation that the state before it, or some time before it, is
+    /// `after` and not `state`.
+    fn use_for(&self, op: usize, state: &M::State, after: &M::State, has_wild: bool) -> Use {
+        let later = |can_be| if has_wild && can_be { Use::Later } else { Use::No };
+        match self.puzzle.needs[op] {
+            Needs::Nothing => Use::No,
+            Needs::Exactly(needed) => {
+                let needed = &self.puzzle.states[needed];
+                if needed == after { Use::Now } else { later((self.puzzle.leads)(after, needed)) }
+            }
+            Needs::Something => {
+                let then = self.puzzle.step(after, op);
+                let is_seen = then.is_some() && then != self.puzzle.step(state, op);
+                if is_seen { Use::Now } else { later(true) }
+            }
         }
-        if self.puzzle.items[op].returned.is_some() {
-            self.left += 1;
-            self.hash ^= share(op);
-            self.window.put_back(op);
-        }
-        if self.sources[op] == 0 && self.puzzle.picky.has(op) {
-            self.now_or_never.insert(op);
-        }
-        self.placed.remove(op);
     }
 }

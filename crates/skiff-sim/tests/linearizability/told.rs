@@ -25,7 +25,7 @@ fn the_story_has_the_answer_an_order_before_it_and_the_rest() {
         "\
 key 1: nothing explains this answer:
   #3 (1, Read) -> Value(Some(1)) (40..50)
-Before it, 2 operations fit in an order, for instance this:
+Before it, 2 operations fit, in this order for instance:
   #0 (1, Write(1)) -> Written (0..10)
   #1 (1, Write(2)) -> Written (20..30)
 Then the state is Some(2).
