@@ -76,13 +76,13 @@ impl Campaign {
     /// The plan of a seed.
     #[must_use]
     pub fn plan(&self, seed: u64) -> Plan {
-        let mode = self.mode.unwrap_or(match mix(seed) % 10 {
+        let mode = self.mode.unwrap_or_else(|| match mix(seed) % 10 {
             0..7 => Mode::Crash,
             7..9 => Mode::Recoverable,
             _ => Mode::Unlimited,
         });
         let mut plan = Plan::of_seed(seed, Limits { mode, nodes: self.nodes, nanos: self.nanos });
-        plan.canary = self.canary && mix(seed ^ 1) % CANARY_IN == 0;
+        plan.canary = self.canary && mix(seed ^ 1).is_multiple_of(CANARY_IN);
         plan
     }
 

@@ -2,6 +2,7 @@
 #![warn(clippy::print_stdout)]
 
 mod campaign;
+mod check;
 mod checker;
 pub mod crash_points;
 mod failure;
@@ -17,6 +18,7 @@ mod workload;
 mod world;
 
 pub use campaign::{Campaign, Failed, Totals};
+pub use check::{Cause, Check, Dice, Finding};
 pub use failure::Failure;
 pub use plan::{Limits, Mode, Plan};
 pub use reached::Reached;

@@ -19,6 +19,7 @@ use skiff_replica::{
 };
 
 pub(crate) use self::{clients::Attempt, watch::{Counted, Struck, Watch}};
+pub(crate) use self::healing::{is_reordered, is_same_content};
 use self::{
     clock::Clock,
     healing::Healing,

@@ -17,7 +17,8 @@ pub(super) fn write(write: &Write) -> String {
         words += &format!(", {} to {}", first.position(), last.position());
     }
     let (term, vote) = (write.hard_state.term, write.hard_state.vote);
-    words + &format!(", term {term}, vote {}", vote.map_or("none".to_owned(), |id| id.to_string()))
+    let vote = vote.map_or_else(|| "none".to_owned(), |id| id.to_string());
+    words + &format!(", term {term}, vote {vote}")
 }
 
 pub(super) fn envelope(to: usize, envelope: &Envelope) -> String {
