@@ -163,8 +163,24 @@ fn names_vanish_or_land_alone() {
     // The new name stands for the file, whether or not its first name got there.
     assert_eq!(only(&[1]), [file(512, "a"), file(1, "b")]);
     assert_eq!(only(&[0, 1]), [file(512, "a"), file(1, "b")]);
+    assert_eq!(only(&[1, 0]), [file(512, "a"), file(1, "b")]);
     assert_eq!(only(&[2]), []);
     assert_eq!(only(&[1, 2]), [file(1, "b")]);
+}
+
+#[test]
+fn a_file_never_has_two_names() {
+    let (disk, _) = numbered(1);
+    disk.rename("a", "b").unwrap();
+    disk.fail_sync(1);
+    assert!(disk.sync_dir().is_err());
+    disk.rename("b", "c").unwrap();
+    let dropped = disk.fork();
+    dropped.crash(|_| Fate::Drop);
+    assert_eq!(names(&dropped), ["a"]);
+    disk.sync_dir().unwrap();
+    disk.crash(|_| Fate::Drop);
+    assert_eq!(names(&disk), ["c"]);
 }
 
 #[test]

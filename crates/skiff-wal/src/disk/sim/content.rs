@@ -10,6 +10,8 @@ use super::unsynced::{Fate, SECTOR, sectors_of};
 pub(super) struct Content {
     pub(super) seen: Arc<Vec<u8>>,
     pub(super) synced: Arc<Vec<u8>>,
+    /// What it was called last on the medium.
+    pub(super) synced_name: Option<Arc<str>>,
     /// Writes that no sync has covered, in order.
     pub(super) unsynced: Vec<Written>,
     /// Sectors that cannot be read, by their first byte.
@@ -46,6 +48,7 @@ impl Clone for Content {
         Self {
             seen: Arc::clone(&self.seen),
             synced: Arc::clone(&self.synced),
+            synced_name: self.synced_name.clone(),
             unsynced: self.unsynced.clone(),
             broken: self.broken.clone(),
             is_changed: self.is_changed,

@@ -39,11 +39,13 @@ impl SimDisk {
             Some(file) => *file,
             None => state.new_file(),
         };
-        state.names.insert(name.into(), file);
-        state.durable_names.insert(name.into(), file);
+        let name: Arc<str> = name.into();
+        state.names.insert(Arc::clone(&name), file);
+        state.durable_names.insert(Arc::clone(&name), file);
         let content = Arc::new(content);
         let file = state.files.entry(file).or_default();
         (file.seen, file.synced) = (Arc::clone(&content), content);
+        file.synced_name = Some(name);
     }
 
     /// Takes a file away, durably, past all operations.

@@ -141,6 +141,26 @@ impl State {
         }
     }
 
+    /// Does a change of names to the medium. A file never has two names there, whatever became of the
+    /// changes before this one.
+    fn land_name(&mut self, renamed: &Renamed) {
+        let (names, file) = (&mut self.durable_names, renamed.file());
+        let content = self.files.entry(file).or_default();
+        let has_name =
+            content.synced_name.as_ref().is_some_and(|name| names.get(name) == Some(&file));
+        match renamed {
+            // It was renamed since.
+            Renamed::Create { .. } if has_name => return,
+            Renamed::Create { name, .. } => content.synced_name = Some(Arc::clone(name)),
+            Renamed::Rename { to, .. } => {
+                let before = content.synced_name.replace(Arc::clone(to));
+                before.into_iter().for_each(|before| remove(names, &before, file));
+            }
+            Renamed::Remove { .. } => {}
+        }
+        renamed.make(names);
+    }
+
     /// Makes the writes into a file durable; if that fails, they are lost for good.
     pub(super) fn sync_file(&mut self, file: u64) -> io::Result<()> {
         let outcome = self.faults.sync();
@@ -166,7 +186,7 @@ impl State {
         let outcome = self.faults.sync();
         let renamed = mem::take(&mut self.renamed);
         if matches!(outcome, Ok(true)) {
-            renamed.iter().for_each(|(_, renamed)| renamed.make(&mut self.durable_names));
+            renamed.iter().for_each(|(_, renamed)| self.land_name(renamed));
         }
         self.forget_unnamed();
         outcome.map(drop)
@@ -212,7 +232,7 @@ impl State {
     pub(super) fn settle(&mut self, pending: &Pending, fate: &Fate) {
         match pending {
             Pending::Written(file, written) => self.land(*file, written, fate),
-            Pending::Renamed(renamed) if fate.keeps(0) => renamed.make(&mut self.durable_names),
+            Pending::Renamed(renamed) if fate.keeps(0) => self.land_name(renamed),
             Pending::Renamed(_) => {}
         }
     }
@@ -239,6 +259,9 @@ impl State {
     pub(super) fn replace(&mut self, names: &Names, files: BTreeMap<u64, Content>) {
         self.next_file = self.next_file.max(files.keys().next_back().copied().unwrap_or(0));
         (self.names, self.durable_names, self.files) = (names.clone(), names.clone(), files);
+        for (name, file) in names {
+            self.files.entry(*file).or_default().synced_name = Some(Arc::clone(name));
+        }
         self.lose_memory();
     }
 
