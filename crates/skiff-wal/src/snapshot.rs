@@ -78,9 +78,17 @@ impl<D: Disk> Snapshots<D> {
 impl<D: Disk> SnapshotStore for Snapshots<D> {
     fn save(&mut self, meta: &SnapshotMeta, content: &[u8]) -> Result<(), StoreError> {
         self.directory.check()?;
-        let name = Name::of(meta.position).file();
-        let saved = replace(self.directory.disk(), &name, &[&head(meta, content), content]);
-        saved.map_err(|error| self.directory.failed(error))?;
+        let name = Name::of(meta.position);
+        let was_there = self.names()?.contains(&name);
+        let (disk, file) = (self.directory.disk(), name.file());
+        replace(disk, &file, &[&head(meta, content), content]).map_err(|error| {
+            // Its name is perhaps seen and never gets to the medium: who comes next must not rely on
+            // it.
+            if !was_there && !error.is_recoverable() {
+                let _ = disk.remove(&file);
+            }
+            self.directory.failed(error)
+        })?;
         self.remove_old();
         Ok(())
     }
