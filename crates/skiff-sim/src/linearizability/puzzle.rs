@@ -120,20 +120,27 @@ impl<'h, M: Model> Puzzle<'h, M> {
         matches!(self.leaves[op], Leaves::Something)
     }
 
-    /// Where the operations of unknown outcome could lead that leave no known state.
+    /// Finds where the operations could lead that leave no known state.
     fn lead(&mut self) {
-        let wild = |op: &usize| self.is_unknown(*op) && self.is_wild(*op);
-        let wild: Vec<_> = (0..self.items.len()).filter(wild).map(|op| self.items[op].op).collect();
-        if wild.is_empty() {
-            return;
+        let (unknown, answered): (Vec<_>, Vec<_>) = (0..self.items.len())
+            .filter(|op| self.is_wild(*op))
+            .partition(|op| self.is_unknown(*op));
+        self.wild = unknown.len();
+        if !answered.is_empty() {
+            // There are states on the way that are not known.
+            self.leads = Box::new(|_, _| true);
+            for state in 0..self.states.len() {
+                self.fertile.insert(state);
+                self.in_reach.insert(state);
+            }
+        } else if !unknown.is_empty() {
+            let through: Vec<_> = unknown.into_iter().map(|op| self.items[op].op).collect();
+            self.leads = self.model.leads(&through);
+            self.find_reach();
         }
-        let leads: Leads<'h, M::State> =
-            if (0..self.items.len()).any(|op| !self.is_unknown(op) && self.is_wild(op)) {
-                // There are states on the way that are not known.
-                Box::new(|_, _| true)
-            } else {
-                self.model.leads(&wild)
-            };
+    }
+
+    fn find_reach(&mut self) {
         let mut needed = Bits::new(self.states.len());
         for needs in &self.needs {
             if let Needs::Exactly(state) = needs {
@@ -142,18 +149,16 @@ impl<'h, M: Model> Puzzle<'h, M> {
         }
         for to in needed.iter() {
             let target = &self.states[to];
-            if self.init != *target && leads(&self.init, target) {
+            if self.init != *target && (self.leads)(&self.init, target) {
                 self.in_reach.insert(to);
             }
             for (from, state) in self.states.iter().enumerate() {
-                if from != to && leads(state, target) {
+                if from != to && (self.leads)(state, target) {
                     self.fertile.insert(from);
                     self.in_reach.insert(to);
                 }
             }
         }
-        self.wild = wild.len();
-        self.leads = leads;
     }
 
     /// Finds the operations of unknown outcome that could matter to anything (rule 2).

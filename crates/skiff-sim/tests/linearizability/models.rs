@@ -2,11 +2,15 @@
 
 use std::collections::VecDeque;
 
-use skiff_sim::linearizability::{Act, Model, Register, Told};
+use skiff_sim::linearizability::{Act, Leads, Leaves, Model, Needs, Register, Told};
 
-/// The register, without any opinion on what matters.
-#[derive(Debug)]
-pub(crate) struct Blunt;
+/// The register, which promises only some of what it could.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Blunt {
+    pub(crate) needs: bool,
+    pub(crate) leaves: bool,
+    pub(crate) leads: bool,
+}
 
 impl Model for Blunt {
     type Key = u64;
@@ -29,6 +33,18 @@ impl Model for Blunt {
         told: Option<&Told>,
     ) -> Option<Option<u64>> {
         Register.step(state, op, told)
+    }
+
+    fn needs(&self, op: &(u64, Act), told: Option<&Told>) -> Needs<Option<u64>> {
+        if self.needs { Register.needs(op, told) } else { Needs::Something }
+    }
+
+    fn leaves(&self, op: &(u64, Act), told: Option<&Told>) -> Leaves<Option<u64>> {
+        if self.leaves { Register.leaves(op, told) } else { Leaves::Something }
+    }
+
+    fn leads<'a>(&'a self, through: &[&'a (u64, Act)]) -> Leads<'a, Option<u64>> {
+        if self.leads && self.leaves { Register.leads(through) } else { Box::new(|_, _| true) }
     }
 }
 
