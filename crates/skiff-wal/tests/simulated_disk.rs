@@ -349,12 +349,12 @@ fn reads_are_stale() {
     let old = disk.image();
     a.write_at(&[9; 1_024], 0).unwrap();
     a.sync().unwrap();
-    assert!(!disk.stale_reads("b", 0..99, &old, 1));
-    assert!(disk.stale_reads("a", 512..514, &old, 2));
+    assert!(!disk.stale_reads("b", 0..99, &old, 0..1));
+    assert!(disk.stale_reads("a", 512..514, &old, 1..3));
     let mut bytes = [0; 4];
     a.read_at(&mut bytes, 0).unwrap();
     assert_eq!(bytes, [9; 4], "other bytes are fresh and count for nothing");
-    for expected in [[9, 1, 1, 9], [9, 1, 1, 9], [9; 4]] {
+    for expected in [[9; 4], [9, 1, 1, 9], [9, 1, 1, 9], [9; 4]] {
         a.read_at(&mut bytes, 511).unwrap();
         assert_eq!(bytes, expected);
     }
@@ -367,14 +367,26 @@ fn a_stale_read_beyond_what_was_there_finds_zeros() {
     let (disk, a) = numbered(1);
     let old = disk.image();
     a.write_at(&[9; 600], 0).unwrap();
-    assert!(disk.stale_reads("a", 510..600, &old, 1));
+    assert!(disk.stale_reads("a", 510..600, &old, 0..1));
     let mut bytes = [1; 4];
     a.read_at(&mut bytes, 509).unwrap();
     assert_eq!(bytes, [9, 0, 0, 0]);
     let b = make(&disk, "b", b"b");
-    assert!(!disk.stale_reads("b", 0..1, &old, 1), "there was no such file");
+    assert!(!disk.stale_reads("b", 0..1, &old, 0..1), "there was no such file");
     b.read_at(&mut bytes, 0).unwrap();
     assert_eq!(bytes[0], b'b');
+}
+
+#[test]
+fn reads_fail() {
+    let (disk, a) = numbered(1);
+    let outcomes = |count: usize| -> Vec<bool> {
+        (0..count).map(|_| a.read_at(&mut [0], 0).is_ok()).collect()
+    };
+    disk.fail_reads(2);
+    assert_eq!(outcomes(3), [false, false, true]);
+    disk.fail_read(2);
+    assert_eq!(outcomes(3), [true, false, true]);
 }
 
 #[test]

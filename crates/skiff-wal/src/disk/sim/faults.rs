@@ -11,6 +11,7 @@ pub(super) struct Faults {
     fail_write: Option<u64>,
     misdirect: Option<Misdirect>,
     fail_reads: u64,
+    fail_read: Option<u64>,
     stale: Vec<Stale>,
     pub(super) halt_after: Option<u64>,
     pub(super) room: Option<u64>,
@@ -28,7 +29,7 @@ struct Stale {
     file: u64,
     range: Range<u64>,
     content: Arc<Vec<u8>>,
-    left: u64,
+    reads: Range<u64>,
 }
 
 impl SimDisk {
@@ -62,14 +63,25 @@ impl SimDisk {
         self.state().faults.fail_reads = count;
     }
 
-    /// Lets the next `count` reads that touch these bytes of a file find there what they were in an
-    /// older image; zeros where the file was shorter. A file that did not exist then is read as it
-    /// is. False if there is no such file now or there was none then.
-    pub fn stale_reads(&self, name: &str, range: Range<u64>, image: &Image, count: u64) -> bool {
+    /// Lets the `nth` read from now on fail, 1 being the next, of whatever file.
+    pub fn fail_read(&self, nth: u64) {
+        self.state().faults.fail_read = Some(nth);
+    }
+
+    /// Lets reads that touch these bytes of a file find there what they were in an older image; zeros
+    /// where the file was shorter. Of all such reads from now on these are, 0 being the next. False
+    /// if there is no such file now or there was none then.
+    pub fn stale_reads(
+        &self,
+        name: &str,
+        range: Range<u64>,
+        image: &Image,
+        reads: Range<u64>,
+    ) -> bool {
         let mut state = self.state();
         let Some(file) = state.names.get(name).copied() else { return false };
         let Some(content) = image.files.get(&file).map(Arc::clone) else { return false };
-        state.faults.stale.push(Stale { file, range, content, left: count });
+        state.faults.stale.push(Stale { file, range, content, reads });
         true
     }
 
@@ -110,7 +122,7 @@ impl Faults {
     }
 
     pub(super) fn fails_read(&mut self) -> bool {
-        let fails = self.fail_reads > 0;
+        let fails = count_down(&mut self.fail_read) || self.fail_reads > 0;
         self.fail_reads = self.fail_reads.saturating_sub(1);
         fails
     }
@@ -123,14 +135,19 @@ impl Faults {
             if start >= end {
                 continue;
             }
-            stale.left = stale.left.saturating_sub(1);
+            let is_stale = stale.reads.start == 0;
+            stale.reads.start = stale.reads.start.saturating_sub(1);
+            stale.reads.end = stale.reads.end.saturating_sub(1);
+            if !is_stale {
+                continue;
+            }
             for byte in start..end {
                 let place = usize::try_from(byte).unwrap_or(usize::MAX);
                 let old = stale.content.get(place).copied().unwrap_or(0);
                 read[usize::try_from(byte - at).unwrap_or(usize::MAX)] = old;
             }
         }
-        self.stale.retain(|stale| stale.left > 0);
+        self.stale.retain(|stale| !stale.reads.is_empty());
     }
 }
 

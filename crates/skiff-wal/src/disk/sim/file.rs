@@ -42,6 +42,7 @@ impl DiskFile for SimFile {
 
     fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
         let mut state = self.state()?;
+        state.counts.reads += 1;
         if state.faults.fails_read() {
             return Err(io::Error::other("the read failed"));
         }

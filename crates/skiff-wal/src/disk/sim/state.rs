@@ -18,6 +18,8 @@ pub(super) type Names = BTreeMap<Arc<str>, u64>;
 /// How often each thing was done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
+    /// Reads of files.
+    pub reads: u64,
     /// Writes into files.
     pub writes: u64,
     /// The bytes of those writes.
