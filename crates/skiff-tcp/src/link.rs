@@ -18,6 +18,7 @@ use tokio::{
     task::JoinSet,
     time::{MissedTickBehavior, timeout},
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     frame::{FrameError, Frames},
@@ -116,9 +117,16 @@ impl Link {
         settings: &Arc<Settings>,
     ) -> Ended {
         let mut parts = JoinSet::new();
+        let greeted = CancellationToken::new();
         for lane in [Lane::Control, Lane::Bulk] {
             let (link, to, limit) = (self.clone(), to.clone(), settings.max_frame);
-            parts.spawn(async move { (Part::Reader, link.half(lane).read(&*to, limit).await) });
+            let turn = match lane {
+                Lane::Control => Turn::First(greeted.clone()),
+                Lane::Bulk => Turn::Second(greeted.clone(), settings.idle_timeout / 2),
+            };
+            parts.spawn(
+                async move { (Part::Reader, link.half(lane).read(&*to, limit, turn).await) },
+            );
             let link = self.clone();
             parts.spawn(async move {
                 let half = link.half(lane);
@@ -186,15 +194,24 @@ async fn readers_end(mut readers: usize, parts: &mut JoinSet<(Part, Ended)>) {
     }
 }
 
+/// In which order the two sockets begin to tell: what is said first, who it is that speaks, goes by
+/// control, and must not be overtaken by bulk.
+enum Turn {
+    First(CancellationToken),
+    /// But it waits no longer than this.
+    Second(CancellationToken, Duration),
+}
+
 impl Half {
-    async fn read(&self, to: &impl Receiver, limit: usize) -> Ended {
+    async fn read(&self, to: &impl Receiver, limit: usize, turn: Turn) -> Ended {
         let mut frames = Frames::new(limit);
+        let mut turn = Some(turn);
         loop {
             match self.socket.try_read(frames.room()) {
                 Ok(bytes) => {
                     frames.took(bytes);
                     self.heard.fetch_add(1, Ordering::Relaxed);
-                    if let Err(ended) = deliver(&mut frames, to) {
+                    if let Err(ended) = deliver(&mut frames, to, &mut turn).await {
                         return ended;
                     }
                     // One busy connection does not keep a worker from the others.
@@ -211,16 +228,28 @@ impl Half {
     }
 }
 
-/// Tells everything that has arrived as a whole.
-fn deliver(frames: &mut Frames, to: &impl Receiver) -> Result<(), Ended> {
+/// Tells everything that has arrived as a whole; the first of it when it is its turn.
+async fn deliver(
+    frames: &mut Frames,
+    to: &impl Receiver,
+    turn: &mut Option<Turn>,
+) -> Result<(), Ended> {
     while let Some(payload) = frames.next().map_err(Ended::Frame)? {
         if payload.is_empty() {
             continue;
         }
-        match wire::decode(payload) {
+        let decoded = wire::decode(payload);
+        let turn = turn.take();
+        if let (Ok(_), Some(Turn::Second(other, most))) = (&decoded, &turn) {
+            let _ = timeout(*most, other.cancelled()).await;
+        }
+        match decoded {
             Ok(envelope) => to.tell(Signal::Received(envelope)),
             Err(error) if error.is_unknown() => to.unknown(&error),
             Err(error) => return Err(Ended::Envelope(error)),
+        }
+        if let Some(Turn::First(other)) = turn {
+            other.cancel();
         }
     }
     Ok(())

@@ -5,13 +5,18 @@ mod support;
 use std::{
     io::{Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
-    sync::{Arc, Condvar, Mutex},
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::Duration,
 };
 
+use bytes::Bytes;
+use skiff_core::NodeId;
 use skiff_tcp::TcpTransport;
-use skiff_transport::{NotSent, Signal};
+use skiff_transport::{Answer, Ask, Body, Envelope, NotSent, Request, Signal};
 use support::{BULK, CONTROL, Node, bulk, heartbeat, lock, number};
 
 const NEVER: Duration = Duration::from_secs(600);
@@ -21,6 +26,8 @@ const NEVER: Duration = Duration::from_secs(600);
 struct Gate {
     shut: Mutex<bool>,
     opened: Condvar,
+    /// Bytes that went through it.
+    passed: AtomicUsize,
 }
 
 impl Gate {
@@ -97,9 +104,14 @@ fn flow(mut from: TcpStream, mut to: TcpStream, gate: Arc<Gate>) {
             if to.write_all(&bytes[..read]).is_err() {
                 break;
             }
+            gate.passed.fetch_add(read, Ordering::SeqCst);
         }
         let _ = to.shutdown(Shutdown::Both);
     });
+}
+
+fn said(body: Body) -> Envelope {
+    Envelope { group: 0, from: NodeId(1), to: NodeId(2), boot: 1, body }
 }
 
 fn node() -> Node {
@@ -135,6 +147,83 @@ fn bulk_never_delays_heartbeat() {
         (heard.len() >= 140).then(|| heard[100..].to_vec())
     });
     assert!(heard.iter().copied().eq(1000..1040), "{heard:?}");
+}
+
+/// Commands on their way to another node, and its responses, went ahead of heartbeats.
+#[test]
+fn heavy_calls_never_delay_heartbeats() {
+    let (a, b) = (node(), node());
+    let proxy = Proxy::to(&b.address);
+    let connection = a.dial(&proxy.address);
+    a.wait_up();
+    b.wait_up();
+    let bulk = usize::from(BULK);
+    proxy.there[bulk].set(true);
+    proxy.back[bulk].set(true);
+    let heavy = Bytes::from(vec![7; 1 << 20]);
+    let request = Request { id: 1, timeout_ms: 1, hops: 1, ask: Ask::Command(heavy.clone()) };
+    let request = said(Body::Request(Box::new(request)));
+    let answer = said(Body::Answer(Box::new(Answer { id: 1, result: Ok(heavy) })));
+    let light = said(Body::Answer(Box::new(Answer { id: 2, result: Ok(Bytes::new()) })));
+    let accepted = b.accepted().remove(0);
+    for (from, to, heavy) in [(&connection, &b, &request), (&accepted, &a, &answer)] {
+        for _ in 0..40 {
+            assert_eq!(from.send(heavy.clone()), Ok(()));
+        }
+        for envelope in [heartbeat(1), light.clone(), heartbeat(2)] {
+            assert_eq!(from.send(envelope), Ok(()));
+        }
+        to.wait_received(&heartbeat(2));
+        let told: Vec<_> = to.told().into_iter().filter(|signal| *signal != Signal::Up).collect();
+        let expected = [heartbeat(1), light.clone(), heartbeat(2)].map(Signal::Received);
+        assert!(told == expected, "{} were told", told.len());
+    }
+    proxy.there[bulk].set(false);
+    proxy.back[bulk].set(false);
+    b.wait("all", |told| (told.len() == 44).then_some(()));
+    a.wait("all", |told| (told.len() == 44).then_some(()));
+}
+
+/// Entries arrived before the words that said who sends them: whoever sends them was turned away.
+#[test]
+fn what_is_said_first_arrives_first() {
+    let (a, b) = (node(), node());
+    let proxy = Proxy::to(&b.address);
+    let control = &proxy.there[usize::from(CONTROL)];
+    let bulk_gate = &proxy.there[usize::from(BULK)];
+    for round in 1..=20 {
+        let connection = a.dial(&proxy.address);
+        let ups = |told: &[Signal]| told.iter().filter(|signal| **signal == Signal::Up).count();
+        a.wait("a connection to come up", |told| (ups(told) == round).then_some(()));
+        control.set(true);
+        let passed = bulk_gate.passed.load(Ordering::SeqCst);
+        assert_eq!(connection.send(heartbeat(1)), Ok(()));
+        assert_eq!(connection.send(bulk(2, 1000)), Ok(()));
+        while bulk_gate.passed.load(Ordering::SeqCst) < passed + 1000 {
+            thread::yield_now();
+        }
+        control.set(false);
+        let heard = b.wait("both", |told| {
+            let heard: Vec<u64> = told.iter().filter_map(number).collect();
+            (heard.len() == 2 * round).then_some(heard)
+        });
+        assert_eq!(heard, [1, 2].repeat(round));
+    }
+}
+
+/// Who says nothing by the control lane is heard by the other all the same.
+#[test]
+fn bulk_waits_for_nobody_for_ever() {
+    let limit = Duration::from_secs(1);
+    let (a, b) = (
+        Node::start(TcpTransport::builder().idle_timeout(limit)),
+        Node::start(TcpTransport::builder().idle_timeout(limit)),
+    );
+    let connection = a.dial(&b.address);
+    a.wait_up();
+    assert_eq!(connection.send(bulk(1, 1000)), Ok(()));
+    b.wait_received(&bulk(1, 1000));
+    assert!(!b.told().iter().any(|signal| matches!(signal, Signal::Down(_))));
 }
 
 /// The network swallowed everything and closed nothing; long after it was well again the old

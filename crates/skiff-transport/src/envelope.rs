@@ -3,6 +3,9 @@
 use bytes::Bytes;
 use skiff_core::{Index, Membership, Message, NodeId, Position, Term};
 
+/// A request or an answer of so many bytes delays nothing.
+const LIGHT: usize = 16 << 10;
+
 /// One thing said on a connection.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Envelope {
@@ -19,12 +22,17 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// Whether it carries entries of the log: bulk, which must not delay signs of life where a
-    /// transport can help it.
+    /// Whether it carries entries of the log, or a request or an answer that is not small: bulk, which
+    /// must not delay signs of life where a transport can help it.
     #[must_use]
     pub fn is_bulk(&self) -> bool {
         match &self.body {
             Body::Raft { message: Message::Append(append), .. } => !append.entries.is_empty(),
+            Body::Request(request) => match &request.ask {
+                Ask::Command(bytes) | Ask::Query { query: bytes, .. } => bytes.len() > LIGHT,
+                Ask::Status => false,
+            },
+            Body::Answer(answer) => answer.result.as_ref().is_ok_and(|bytes| bytes.len() > LIGHT),
             _ => false,
         }
     }
