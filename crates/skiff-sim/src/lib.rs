@@ -8,6 +8,7 @@ pub mod crash_points;
 mod failure;
 mod hash;
 pub mod linearizability;
+pub mod mutants;
 pub mod plan;
 mod random;
 mod reached;
@@ -26,3 +27,8 @@ pub use registers::{Cells, Registers};
 pub use run::{Report, run, run_with_trace};
 pub use shrink::{Shrunk, shrink};
 pub use workload::{Operation, Workload};
+
+/// The page for users: its programs are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/simulate-your-machine.md")]
+struct SimulateYourMachine;
