@@ -84,6 +84,9 @@ pub(crate) struct Calls {
     next_remote: u64,
     waiting_bytes: usize,
     remote_bytes: usize,
+    /// What the driver still makes the answers to although nobody waits any more, with its bytes: a
+    /// machine that is slow must not be asked without end.
+    given_up: BTreeMap<Token, usize>,
 }
 
 impl Calls {
@@ -97,6 +100,7 @@ impl Calls {
             next_remote: REMOTE,
             waiting_bytes: 0,
             remote_bytes: 0,
+            given_up: BTreeMap::new(),
         }
     }
 
@@ -187,6 +191,21 @@ impl Calls {
         let origin = if is_remote(token) { self.origins.remove(&token) } else { None }?;
         self.remote_bytes -= origin.bytes;
         Some(origin)
+    }
+
+    /// A call ends before the driver has made its answer.
+    pub(crate) fn give_up(&mut self, token: Token) -> Option<(Stage, Option<Origin>)> {
+        let closed = self.close(token)?;
+        if let (Stage::Responding, Some(origin)) = &closed {
+            self.remote_bytes += origin.bytes;
+            self.given_up.insert(token, origin.bytes);
+        }
+        Some(closed)
+    }
+
+    /// The driver has made the answer to a call.
+    pub(crate) fn responded(&mut self, token: Token) {
+        self.remote_bytes -= self.given_up.remove(&token).unwrap_or(0);
     }
 
     /// All that wait and for which `which` holds.

@@ -3,8 +3,8 @@
 mod world;
 
 use bytes::Bytes;
-use skiff_core::NodeId;
-use skiff_replica::{Event, LinkId, Outcome, Refusal};
+use skiff_core::{AppendOutcome, AppendReply, Message, NodeId, Round};
+use skiff_replica::{Consistency, Event, Index, LinkId, Outcome, Refusal, State};
 use skiff_transport::{Answer as WireAnswer, Ask, Body, Envelope, Hello, Request, Standing};
 use world::{Answer, MS, SECOND, Spec, World, bytes, followers, stranger::Stranger};
 
@@ -138,4 +138,62 @@ fn one_command_of_any_allowed_size_may_wait() {
         let call = world.command(&follower, 1000);
         assert_eq!(world.wait(&call), Answer::Response(sum));
     }
+}
+
+/// A message of the core that came before the hello, by a network that lost or reordered it, cost the
+/// connection, and it was a while until that was dialled again.
+#[test]
+fn what_overtakes_a_hello_is_lost_and_nothing_else() {
+    let mut world = World::of_three();
+    let leader = world.elect();
+    let term = world.status(&leader).term;
+    let stranger = Stranger::new(99, "x");
+    let link = world.stranger(&leader);
+    let message = Message::AppendReply(AppendReply {
+        seq: 1,
+        round: Round(1),
+        last: Index(1),
+        outcome: AppendOutcome::Matched(Index(1)),
+    });
+    world.strange(&leader, link, stranger.says(Body::Raft { term, message }));
+    world.run(5 * MS);
+    assert!(!world.was_closed(&leader, link));
+    stranger.says_hello(&mut world, &leader, link);
+    let status = world.status(&leader);
+    assert!(status.peers.iter().any(|peer| peer.name.as_deref() == Some("x") && peer.connected));
+    assert_eq!(status.term, term);
+}
+
+/// Questions that a slow machine had not come to piled up behind it: those whose askers had given up
+/// counted no more, and made room for others.
+#[test]
+fn questions_to_a_slow_machine_are_bounded() {
+    let mut world = World::new();
+    let spec = Spec { bootstrap: true, machine: 20 * SECOND, ..Spec::default() };
+    world.add("a", Spec { remote_bytes: Some(1000), ..spec });
+    world.until("a member", |world| world.status("a").state == State::Leader);
+    world.record = Some(Vec::new());
+    let link = client(&mut world, "a");
+    for id in 1..=100 {
+        let ask = Ask::Query { query: bytes("\x01"), consistency: Consistency::Local };
+        let request = Request { id, timeout_ms: 50, hops: 0, ask };
+        world.strange("a", link, from_client(Body::Request(Box::new(request))));
+        world.run(100 * MS);
+    }
+    let jobs = world.record.take().unwrap_or_default();
+    let asked = jobs.iter().filter(|job| job.contains("Query")).count();
+    assert!((1..=20).contains(&asked), "{asked} wait for the machine");
+    let busy = |answer: &WireAnswer| answer.result.as_ref().is_err_and(|r| r.code == "EBUSY");
+    let got = answers(&world, "a", link);
+    assert_eq!(got.len(), 100);
+    assert_eq!(got.iter().filter(|answer| busy(answer)).count(), 100 - asked);
+    // Once the machine has got rid of them there is room again.
+    world.run(60 * SECOND);
+    world.spec("a").machine = MS;
+    let ask = Ask::Query { query: bytes("\x01"), consistency: Consistency::Local };
+    let request = Request { id: 999, timeout_ms: 1000, hops: 0, ask };
+    world.strange("a", link, from_client(Body::Request(Box::new(request))));
+    world.run(SECOND);
+    let last = answers(&world, "a", link).pop().expect("it is answered");
+    assert_eq!((last.id, last.result), (999, Ok(bytes("\x01"))));
 }

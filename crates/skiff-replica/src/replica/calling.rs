@@ -160,8 +160,7 @@ impl Replica {
         if too_much && self.is_new(token) {
             return self.refuse(token, Refused::Busy { bytes: waiting });
         }
-        let counted = !planted(Mutant::HopsUncounted);
-        let hops = self.calls.hops(token) + u32::from(counted);
+        let hops = self.calls.hops(token) + 1;
         self.calls.advance(token, Stage::Forwarded { link, command: command.clone() });
         let until = self.calls.deadline_of(token).unwrap_or(self.now);
         let timeout_ms = until.since(self.now).div_ceil(MILLISECOND);
@@ -306,6 +305,7 @@ impl Replica {
             Ok(response) => self.respond(token, response),
             Err(refused) => self.refuse(token, refused),
         }
+        self.calls.responded(token);
     }
 
     /// A call has its response.
@@ -319,7 +319,7 @@ impl Replica {
 
     /// A call gets no response.
     pub(super) fn refuse(&mut self, token: Token, reason: Refused) {
-        let Some((_, origin)) = self.calls.close(token) else { return };
+        let Some((_, origin)) = self.calls.give_up(token) else { return };
         match origin {
             Some(origin) => self.answer(origin, Err(reason)),
             None => self.jobs.push_back(Job::Refuse { token, reason }),
@@ -335,7 +335,7 @@ impl Replica {
 
     /// The caller is gone.
     pub(super) fn cancel(&mut self, token: Token) {
-        let Some((stage, _)) = self.calls.close(token) else { return };
+        let Some((stage, _)) = self.calls.give_up(token) else { return };
         // What is in the log stays there, and its answer finds nobody: nothing to look for.
         if let Stage::Reading(_) = stage {
             self.step_core(core::Input::Cancel { token });

@@ -121,6 +121,10 @@ impl Replica {
             return self.hear_hello(link, Peer { node: from, boot, hello: *hello });
         }
         let Some(peer) = self.links.peer(link) else {
+            if let Body::Raft { .. } = body {
+                // It may have overtaken the hello, or that was lost: so is this.
+                return self.refusals.count_one();
+            }
             let address = self.links.address(link);
             let what = "it spoke before it said who it is";
             return self.turn_away(link, &address, Refusal::Protocol { what });
