@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
 
-use crate::{failure::EXIT_CODES, nodes::Nodes, spans};
+use crate::{failure::EXIT_CODES, nodes::Nodes, sim::args::Sim, spans};
 
 /// A replicated key-value store, and the library it is made with, to try out.
 ///
@@ -14,12 +14,15 @@ use crate::{failure::EXIT_CODES, nodes::Nodes, spans};
 #[command(name = "skiff", version, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
     /// What to log to stderr: error, warn, info, debug, trace, or a filter such as skiff_tcp=debug
-    #[arg(long, global = true, env = "SKIFF_LOG", default_value = "warn", value_name = "LEVEL")]
+    #[arg(long, global = true, env = "SKIFF_LOG", default_value = LOG, value_name = "LEVEL")]
     pub(crate) log: String,
 
     #[command(subcommand)]
     pub(crate) command: Command,
 }
+
+/// What is logged if nobody says otherwise.
+pub(crate) const LOG: &str = "warn";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -93,6 +96,19 @@ Example:
   skiff bench --memory
   skiff bench --durable --clients 1,64 --seconds 5 --json")]
     Bench(Bench),
+
+    /// Run whole clusters in simulated time, with every fault there is a name for, and judge every
+    /// step
+    #[command(after_help = "\
+Everything comes from a seed: the cluster, its settings, the faults, the calls. What fails prints the
+command that runs it again. Exit code 5 if anything fails.
+
+Example:
+  skiff sim --seeds 2000 --nodes 5 --span 30s
+  skiff sim --minutes 30 --mode crash --save failures --shrink
+  skiff sim --seed 17 --trace
+  skiff sim --plan failures/seed-17.json --trace")]
+    Sim(Sim),
 
     /// Look into the log of a node that is not running
     #[command(after_help = "\

@@ -1,6 +1,17 @@
 //! Being asked to end.
 
-use tokio::signal::unix::{SignalKind, signal};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+use tokio::{
+    runtime::Builder,
+    signal::unix::{SignalKind, signal},
+};
 
 use crate::failure::Failure;
 
@@ -25,4 +36,18 @@ pub(crate) async fn unless_interrupted<T>(
         done = work => done,
         () = asked => Err(Failure::interrupted()),
     }
+}
+
+/// From now on Ctrl-C and SIGTERM do not end the process; what is returned tells whether one has come.
+/// For work without a runtime of its own.
+pub(crate) fn interrupted() -> Result<impl Fn() -> bool + Sync, Failure> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let raised = Arc::clone(&flag);
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let asked = runtime.block_on(async { asked_to_end() })?;
+    thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        runtime.block_on(asked);
+        raised.store(true, Ordering::Relaxed);
+    })?;
+    Ok(move || flag.load(Ordering::Relaxed))
 }

@@ -49,6 +49,11 @@ impl Inflights {
         self.queue.iter().any(|inflight| inflight.seq == seq)
     }
 
+    /// The bytes on their way without the newest Append: the one that may have filled the window.
+    pub(crate) fn bytes_before_newest(&self) -> usize {
+        self.bytes - self.queue.back().map_or(0, |newest| newest.bytes)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.queue.len()
     }

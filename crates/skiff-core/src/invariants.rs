@@ -64,6 +64,10 @@ fn check_leader(raft: &Raft, leader: &Leader) -> Verdict {
             "no more is on its way than the window allows",
         )?;
         must(
+            progress.inflights.bytes_before_newest() < local.config.window_bytes,
+            "no more bytes are on their way than the window allows",
+        )?;
+        must(
             progress.round_acked <= progress.round_sent,
             "only rounds that were sent are answered",
         )?;

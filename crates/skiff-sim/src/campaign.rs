@@ -38,7 +38,7 @@ pub struct Campaign {
     pub nodes: Option<usize>,
     /// For how long there are faults in each, in nanoseconds.
     pub nanos: u64,
-    /// Tests the alarm: one seed in a hundred has a node that lies once about what is durable.
+    /// Tests the alarm: in one seed in a hundred all disks lie about what is durable.
     pub canary: bool,
 }
 

@@ -116,8 +116,7 @@ where
 
     /// Tells the story of one cluster, line by line: of the seed that a [`Finding`] names.
     pub fn trace(&self, seed: u64, mut tell: impl FnMut(&str)) {
-        let limits =
-            crate::plan::Limits { mode: Mode::Crash, nodes: None, nanos: self.nanos };
+        let limits = crate::plan::Limits { mode: Mode::Crash, nodes: None, nanos: self.nanos };
         let plan = crate::plan::Plan::of_seed(seed, limits);
         crate::run::run_with_trace(&plan, self, &mut tell);
     }

@@ -5,6 +5,7 @@
 //! the first, transfers, leases.
 
 pub(crate) mod answers;
+pub(crate) mod bounds;
 mod commit_rule;
 mod durable_before_told;
 mod election_safety;
@@ -40,7 +41,10 @@ use self::{
     one_vote::OneVote,
     state_machine_safety::StateMachineSafety,
 };
-use crate::{failure::{Failure, must}, hash};
+use crate::{
+    failure::{Failure, must},
+    hash,
+};
 
 /// A judge's name and what it found.
 type Judged<T = ()> = Result<T, Failure>;
@@ -172,7 +176,13 @@ impl Judges {
     }
 
     /// A message of the core leaves a node.
-    pub(crate) fn sends(&mut self, node: usize, to: NodeId, term: Term, message: &Message) -> Judged {
+    pub(crate) fn sends(
+        &mut self,
+        node: usize,
+        to: NodeId,
+        term: Term,
+        message: &Message,
+    ) -> Judged {
         let found = self.no_storm.sends(node, self.now);
         self.named("no_storm", found)?;
         let ledger = &self.ledgers[node];
@@ -199,10 +209,14 @@ impl Judges {
     }
 
     /// Something has happened to a node.
-    pub(crate) fn look(&mut self, node: usize, instance: InstanceId, raft: &Raft) -> Judged<Changed> {
+    pub(crate) fn look(
+        &mut self,
+        node: usize,
+        instance: InstanceId,
+        raft: &Raft,
+    ) -> Judged<Changed> {
         let seen = self.seen[node];
-        let now =
-            Seen { term: raft.term(), leads: raft.is_leader(), committed: raft.committed() };
+        let now = Seen { term: raft.term(), leads: raft.is_leader(), committed: raft.committed() };
         self.seen[node] = now;
         let mut changed = Changed {
             elected: now.leads && !(seen.leads && seen.term == now.term),
@@ -217,7 +231,10 @@ impl Judges {
         if changed.elected {
             let found = self.election_safety.leads(raft.id(), now.term);
             self.if_honest("election_safety", found)?;
-            self.if_honest("leader_completeness", leader_completeness::elected(raft, self.newest_before(now.term)))?;
+            self.if_honest(
+                "leader_completeness",
+                leader_completeness::elected(raft, self.newest_before(now.term)),
+            )?;
             let found = self.one_instance.serves(instance);
             self.if_honest("one_instance", found)?;
         }
@@ -248,12 +265,8 @@ impl Judges {
         if new > 0 {
             let at = self.newest();
             self.committed_in.insert(raft.term(), at);
-            let found = durable_before_told::committed(
-                &self.ledgers,
-                &self.wiped,
-                raft.membership(),
-                at,
-            );
+            let found =
+                durable_before_told::committed(&self.ledgers, &self.wiped, raft.membership(), at);
             self.if_honest("durable_before_told", found)?;
         }
         Ok(new)
@@ -271,7 +284,12 @@ impl Judges {
     }
 
     /// A machine has applied an entry, with this response.
-    pub(crate) fn applied(&mut self, node: usize, entry: &Entry, response: Option<&Bytes>) -> Judged {
+    pub(crate) fn applied(
+        &mut self,
+        node: usize,
+        entry: &Entry,
+        response: Option<&Bytes>,
+    ) -> Judged {
         let response = response.map(|bytes| hash::of(bytes));
         let (at, hash) = (entry.position(), entry_hash(entry));
         let first = self.state_machine_safety.is_first(at.index);

@@ -29,8 +29,8 @@ pub enum Mode {
     /// Beside that, a minority of the disks is damaged. Nothing wrong may ever be done; whether the
     /// damaged nodes go on is another matter.
     Recoverable,
-    /// Any number of disks is damaged, rolled back or wiped, and some lie about what they synced. A
-    /// node may stop; it must not take damage for data.
+    /// Any number of disks is damaged, rolled back or wiped. A node may stop; it must not take damage
+    /// for data.
     Unlimited,
 }
 
@@ -52,7 +52,7 @@ pub struct Plan {
     pub faults: Vec<(u64, Fault)>,
     /// The calls.
     pub calls: Vec<PlannedCall>,
-    /// Whether a node is to lie once about what is durable: to see that the judges see it.
+    /// Whether disks say that all is durable and write nothing: to see that the judges see it.
     #[serde(default)]
     pub canary: bool,
 }

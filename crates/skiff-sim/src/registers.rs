@@ -115,7 +115,8 @@ fn observed(operation: &Operation) -> Result<Observed<(u64, Act), Told>, String>
     };
     let returned = match (&operation.answer, operation.returned) {
         (Some(answer), Some(at)) => {
-            let told = told(answer).ok_or_else(|| format!("{op:?} got no answer but {answer:?}"))?;
+            let told =
+                told(answer).ok_or_else(|| format!("{op:?} got no answer but {answer:?}"))?;
             Some((at, told))
         }
         _ => None,
@@ -129,7 +130,8 @@ fn shows_itself(history: &[Operation], observed: &[Observed<(u64, Act), Told>]) 
     if history.iter().any(|one| one.answer.is_some() && one.place.is_none()) {
         return false;
     }
-    let mut order: Vec<usize> = (0..history.len()).filter(|n| history[*n].place.is_some()).collect();
+    let mut order: Vec<usize> =
+        (0..history.len()).filter(|n| history[*n].place.is_some()).collect();
     order.sort_by_key(|number| (history[*number].place, history[*number].invoked));
     linearizability::is_witness(&Register, order.into_iter().map(|number| &observed[number]))
 }

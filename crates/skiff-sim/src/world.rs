@@ -18,8 +18,11 @@ use skiff_replica::{
     transport::{Signal, wire},
 };
 
-pub(crate) use self::{clients::Attempt, watch::{Counted, Struck, Watch}};
 pub(crate) use self::healing::{is_reordered, is_same_content};
+pub(crate) use self::{
+    clients::Attempt,
+    watch::{Counted, Struck, Watch},
+};
 use self::{
     clock::Clock,
     healing::Healing,
@@ -61,8 +64,6 @@ pub(crate) struct World<'w, 't, W: Workload> {
     believed_leader: usize,
     /// What is cut, by the fault that cut it.
     cuts: Vec<(usize, Vec<(usize, usize)>)>,
-    /// So many writes are still to be told durable that are not.
-    canary: u32,
     /// Faults have ended.
     calm: bool,
     healing: Healing,
@@ -98,7 +99,6 @@ impl<'w, 't, W: Workload> World<'w, 't, W> {
             remembered: Vec::new(),
             believed_leader: 0,
             cuts: Vec::new(),
-            canary: u32::from(plan.canary),
             calm: false,
             healing: Healing::default(),
             finished: false,
@@ -151,7 +151,7 @@ impl<'w, 't, W: Workload> World<'w, 't, W> {
             Event::CallAgain(number, tries) => self.call_again(number, tries),
             Event::Fault(number) => self.fault(number),
             Event::Mend(number) => {
-                self.mend(number);
+                self.mend(number, item.node);
                 Ok(())
             }
             Event::Heal => self.heal(),
@@ -240,8 +240,9 @@ impl<'w, 't, W: Workload> World<'w, 't, W> {
             return Ok(());
         }
         self.hash.bytes(&bytes);
-        let envelope = wire::decode(bytes)
-            .map_err(|error| self.failure("wire", format!("an envelope cannot be read: {error}")))?;
+        let envelope = wire::decode(bytes).map_err(|error| {
+            self.failure("wire", format!("an envelope cannot be read: {error}"))
+        })?;
         self.note_arrival(node, from.node, &envelope);
         self.step(node, Input::Signal { link, signal: Signal::Received(envelope) });
         Ok(())

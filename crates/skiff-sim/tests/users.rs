@@ -100,10 +100,7 @@ impl StateMachine for Listed {
 #[test]
 fn a_machine_that_iterates_a_hash_map_is_found() {
     let found = Check::new(Listed::default, number).run().unwrap_err();
-    assert!(
-        matches!(found, Finding::NotDeterministic { cause: Cause::Order, .. }),
-        "{found}"
-    );
+    assert!(matches!(found, Finding::NotDeterministic { cause: Cause::Order, .. }), "{found}");
     assert!(found.to_string().contains("does it iterate a hash map?"), "{found}");
 }
 

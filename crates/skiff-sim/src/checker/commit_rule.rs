@@ -9,6 +9,8 @@ pub(crate) fn advanced(raft: &Raft, before: Index) -> Verdict {
     let (term, committed) = (raft.term(), raft.committed());
     must(raft.term_at(committed) == Some(term), || {
         let of = raft.term_at(committed);
-        format!("the leader of term {term} moved its commit index from {before} to {committed}, which is of term {of:?}")
+        format!(
+            "the leader of term {term} moved its commit index from {before} to {committed}, which is of term {of:?}"
+        )
     })
 }

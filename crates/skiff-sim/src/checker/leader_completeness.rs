@@ -12,6 +12,8 @@ pub(crate) fn elected(raft: &Raft, newest: Position) -> Verdict {
     }
     must(raft.term_at(newest.index) == Some(newest.term), || {
         let (term, last) = (raft.term(), raft.last());
-        format!("the leader of term {term} lacks {newest}, which is committed; its log ends at {last}")
+        format!(
+            "the leader of term {term} lacks {newest}, which is committed; its log ends at {last}"
+        )
     })
 }

@@ -63,7 +63,8 @@ impl Ledger {
 
     /// Whether an entry of this term stands at this index, durably.
     pub(crate) fn holds(&self, position: Position) -> bool {
-        self.base == position || self.at(position.index).is_some_and(|(term, _)| term == position.term)
+        self.base == position
+            || self.at(position.index).is_some_and(|(term, _)| term == position.term)
     }
 
     /// A write has become durable.
@@ -123,7 +124,8 @@ impl Ledger {
 
     /// Takes for durable whatever was found: disks may lie, or have been put back.
     pub(crate) fn adopt(&mut self, found: &Recovered) {
-        *self = Self { node: self.node, hard: found.hard_state, base: found.base, ..Self::default() };
+        *self =
+            Self { node: self.node, hard: found.hard_state, base: found.base, ..Self::default() };
         let mut runs = found.terms.iter().peekable();
         let mut term = found.base.term;
         for index in found.base.index.0 + 1..=found.last.index.0 {

@@ -30,11 +30,22 @@ impl Plan {
     #[must_use]
     pub fn of_seed(seed: u64, limits: Limits) -> Self {
         let random = &mut stream(seed, 10);
-        let nodes = limits.nodes.unwrap_or_else(|| [1, 2, 3, 3, 3, 4, 5, 5, 5, 5, 6, 7][random.usize(..12)]);
+        let nodes = limits
+            .nodes
+            .unwrap_or_else(|| [1, 2, 3, 3, 3, 4, 5, 5, 5, 5, 6, 7][random.usize(..12)]);
         let knobs = knobs(&mut stream(seed, 11), nodes);
         let calls = calls(&mut stream(seed, 12), limits.nanos);
         let faults = Faults { random: stream(seed, 13), nodes, limits, made: Vec::new() }.make();
-        Self { seed, mode: limits.mode, nodes, nanos: limits.nanos, knobs, faults, calls, canary: false }
+        Self {
+            seed,
+            mode: limits.mode,
+            nodes,
+            nanos: limits.nanos,
+            knobs,
+            faults,
+            calls,
+            canary: false,
+        }
     }
 }
 

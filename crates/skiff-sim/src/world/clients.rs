@@ -1,9 +1,7 @@
 //! The clients: they ask, wait, are told, and ask again where it is safe.
 
 use bytes::Bytes;
-use skiff_replica::{
-    Call, CommandError, Consistency, Index, Input, Outcome, Refused, Token,
-};
+use skiff_replica::{Call, CommandError, Consistency, Index, Input, Outcome, Refused, Token};
 
 use super::{Step, World};
 use crate::{plan::MS, plan::PlannedCall, workload::Operation, workload::Workload};

@@ -15,7 +15,9 @@ impl<W: Workload> World<'_, '_, W> {
         match who {
             Who::Node(node) => node % count,
             Who::Leader => self.leader().unwrap_or(0),
-            Who::Follower(places) => (self.leader().unwrap_or(0) + 1 + places % count.max(2).saturating_sub(1)) % count,
+            Who::Follower(places) => {
+                (self.leader().unwrap_or(0) + 1 + places % count.max(2).saturating_sub(1)) % count
+            }
         }
     }
 
@@ -176,13 +178,9 @@ impl<W: Workload> World<'_, '_, W> {
     }
 
     /// A fault of the plan ends.
-    pub(super) fn mend(&mut self, number: usize) {
+    pub(super) fn mend(&mut self, number: usize, node: usize) {
         match self.plan.faults[number].1 {
-            Fault::FullDisk { .. } => {
-                for node in &self.nodes {
-                    node.disk.limit(None);
-                }
-            }
+            Fault::FullDisk { .. } => self.nodes[node].disk.limit(None),
             _ => {
                 let Some(at) = self.cuts.iter().position(|(one, _)| *one == number) else { return };
                 let (_, ways) = self.cuts.remove(at);
@@ -224,7 +222,8 @@ impl<W: Workload> World<'_, '_, W> {
         let disk = &self.nodes[node].disk;
         let mut files = disk.list().unwrap_or_default();
         files.sort();
-        let Some(name) = usize::try_from(place).ok().and_then(|n| files.get(n % files.len().max(1)))
+        let Some(name) =
+            usize::try_from(place).ok().and_then(|n| files.get(n % files.len().max(1)))
         else {
             return false;
         };

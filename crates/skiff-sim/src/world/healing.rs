@@ -214,7 +214,9 @@ impl<W: Workload> World<'_, '_, W> {
             match &first {
                 None => first = Some((*node, state)),
                 Some((other, theirs)) if !is_same_content(theirs, &state) => {
-                    let text = format!("the machines of n{other} and n{node} differ after the same entries");
+                    let text = format!(
+                        "the machines of n{other} and n{node} differ after the same entries"
+                    );
                     return Err(self.failure("equal_states", text));
                 }
                 Some(_) => {}

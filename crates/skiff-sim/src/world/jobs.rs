@@ -17,6 +17,7 @@ use super::{
     queue::Event,
 };
 use crate::{
+    checker::bounds,
     plan::{MS, Point},
     random::chance,
     workload::Workload,
@@ -37,10 +38,10 @@ impl<W: Workload> World<'_, '_, W> {
                 let cuts = write.truncate_from.is_some_and(|from| from <= ledger.last());
                 self.reached.truncations += u64::from(cuts && write.begin_after.is_none());
                 self.trace(node, |_| super::says::write(&write));
-                self.give_to_disk(node, Job::Write(write));
+                self.give_to_disk(node, Job::Write(write))?;
                 return self.trip(node, |point| point == Point::BeforeWrite);
             }
-            Job::SaveSnapshot { .. } | Job::Identify(_) => self.give_to_disk(node, job),
+            Job::SaveSnapshot { .. } | Job::Identify(_) => return self.give_to_disk(node, job),
             Job::Load { load, from, to, bytes_max } => {
                 self.reached.loads += 1;
                 let at = self.now + self.disk_time(node);
@@ -50,14 +51,17 @@ impl<W: Workload> World<'_, '_, W> {
                 }
                 self.queue.push(at, node, run, Event::Loaded(load));
             }
-            Job::Capture | Job::Restore { .. } | Job::Query { .. } => self.give_to_machine(node, job),
+            Job::Capture | Job::Restore { .. } | Job::Query { .. } => {
+                return self.give_to_machine(node, job);
+            }
             Job::Apply(apply) => {
-                if let Some(raft) = self.nodes[node].process.as_ref().and_then(|p| p.replica.raft()) {
+                if let Some(raft) = self.nodes[node].process.as_ref().and_then(|p| p.replica.raft())
+                {
                     for entry in &apply.entries {
                         self.judges.applies(node, entry, raft)?;
                     }
                 }
-                self.give_to_machine(node, Job::Apply(apply));
+                return self.give_to_machine(node, Job::Apply(apply));
             }
             Job::ReadReady { token, index } => return self.read_ready(node, token, index),
             Job::Describe { token } => {
@@ -231,14 +235,16 @@ impl<W: Workload> World<'_, '_, W> {
         random.u64(knobs.disk_min..=knobs.disk_max) + slow
     }
 
-    fn give_to_disk(&mut self, node: usize, job: Job) {
+    fn give_to_disk(&mut self, node: usize, job: Job) -> Step {
         let at = self.now + self.disk_time(node);
         let state = &mut self.nodes[node];
-        let Some(process) = &mut state.process else { return };
+        let Some(process) = &mut state.process else { return Ok(()) };
         process.disk_jobs.push_back(job);
-        if process.disk_jobs.len() == 1 {
+        let jobs = process.disk_jobs.len();
+        if jobs == 1 {
             self.queue.push(at, node, state.run, Event::DiskDone);
         }
+        self.judges.named("bounds", bounds::at_disk(jobs))
     }
 
     pub(super) fn disk_done(&mut self, node: usize) -> Step {
@@ -261,11 +267,8 @@ impl<W: Workload> World<'_, '_, W> {
         let state = &mut self.nodes[node];
         let Some(process) = &mut state.process else { return Ok(()) };
         let Some(job) = process.disk_jobs.pop_front() else { return Ok(()) };
-        if let Job::Write(write) = &job
-            && self.canary > 0
-            && !write.entries.is_empty()
-        {
-            self.canary -= 1;
+        if let (true, Job::Write(write)) = (self.plan.canary, &job) {
+            // Nothing was written, and it is told durable.
             let input = Input::Persisted { write: write.id };
             self.step(node, input);
             return Ok(());
@@ -322,15 +325,17 @@ impl<W: Workload> World<'_, '_, W> {
         Ok(())
     }
 
-    fn give_to_machine(&mut self, node: usize, job: Job) {
+    fn give_to_machine(&mut self, node: usize, job: Job) -> Step {
         let most = if self.calm { 100_000 } else { self.plan.knobs.machine_max };
         let at = self.now + self.random.process.u64(0..=most);
         let state = &mut self.nodes[node];
-        let Some(process) = &mut state.process else { return };
+        let Some(process) = &mut state.process else { return Ok(()) };
         process.machine_jobs.push_back(job);
         if process.machine_jobs.len() == 1 {
             self.queue.push(at, node, state.run, Event::MachineDone);
         }
+        let found = bounds::at_machine(process.machine_jobs.iter(), self.plan.knobs.apply_bytes);
+        self.judges.named("bounds", found)
     }
 
     pub(super) fn machine_done(&mut self, node: usize) -> Step {

@@ -120,12 +120,7 @@ impl<M: Snapshots> Process<M> {
         }
     }
 
-    pub(crate) fn load(
-        &self,
-        load: LoadId,
-        (from, to): (Index, Index),
-        bytes_max: usize,
-    ) -> Input {
+    pub(crate) fn load(&self, load: LoadId, (from, to): (Index, Index), bytes_max: usize) -> Input {
         let result = self.reader.read(from, to, bytes_max).map_err(|error| match error {
             StoreError::Compacted { .. } => LoadError::Compacted,
             StoreError::Missing { .. } => LoadError::Truncated,

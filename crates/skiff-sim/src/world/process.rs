@@ -13,11 +13,7 @@ use skiff_wal::{
     },
 };
 
-use super::{
-    Step, World, address,
-    node::Process,
-    queue::Event,
-};
+use super::{Step, World, address, node::Process, queue::Event};
 use crate::{
     checker::ledger::Left,
     failure::Failure,
@@ -81,7 +77,8 @@ impl<W: Workload> World<'_, '_, W> {
     pub(super) fn open(&self, node: usize, disk: &SimDisk) -> Result<Opened<SimDisk>, StoreError> {
         let state = &self.nodes[node];
         let random = |what: u64| {
-            let low = mix(self.plan.seed ^ (node as u64) << 8 ^ u64::from(state.wiped) << 16 ^ what);
+            let low =
+                mix(self.plan.seed ^ (node as u64) << 8 ^ u64::from(state.wiped) << 16 ^ what);
             u128::from(low) << 64 | u128::from(mix(low))
         };
         let opening = Opening {
@@ -145,11 +142,13 @@ impl<W: Workload> World<'_, '_, W> {
             Left::Whole => self.reached.writes_kept += 1,
         }
         let files = self.nodes[node].disk.list().unwrap_or_default();
-        self.reached.segments += files.iter().filter(|name| name.starts_with("log-")).count() as u64;
+        self.reached.segments +=
+            files.iter().filter(|name| name.starts_with("log-")).count() as u64;
         self.reached.torn_tails += u64::from(found.remarks.iter().any(|r| r.contains("torn")));
         let reader = opened.log.reader();
         let last = found.last.index;
-        let mut from = skiff_replica::Index(last.0.saturating_sub(READ_BACK).max(found.base.index.0)).next();
+        let mut from =
+            skiff_replica::Index(last.0.saturating_sub(READ_BACK).max(found.base.index.0)).next();
         while from <= last {
             let entries = match reader.read(from, last.next(), usize::MAX) {
                 Ok(entries) if !entries.is_empty() => entries,

@@ -45,7 +45,10 @@ fn message(message: &Message) -> String {
         Message::Append(append) => {
             let last = append.entries.last().map_or(append.prev, |entry| entry.position());
             let (prev, commit, round) = (append.prev, append.commit, append.round);
-            format!("Append after {prev} to {last}, commit {commit}, round {round}, #{}", append.seq)
+            format!(
+                "Append after {prev} to {last}, commit {commit}, round {round}, #{}",
+                append.seq
+            )
         }
         Message::AppendReply(reply) => match reply.outcome {
             AppendOutcome::Matched(matched) => {
