@@ -39,7 +39,7 @@ async fn reason_with_the_refusal() {
     others.iter().for_each(|node| network.cut(old.id(), node.id()));
     let calls: Vec<_> = (0..100)
         .map(|call| {
-            let (node, patience) = (old.clone(), if call == 0 { 1 } else { 10_000 });
+            let (node, patience) = (old.clone(), if call == 0 { 300 } else { 10_000 });
             let patience = Duration::from_millis(patience);
             tokio::spawn(async move { node.command_within(1, patience).await.unwrap_err() })
         })
