@@ -6,13 +6,13 @@ use std::{
     collections::HashMap,
     fmt,
     marker::PhantomData,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
 use bytes::Bytes;
 use skiff_replica::{
-    CommandError, Encoded, Outcome, Queries, ReadError, Refused, StateMachine,
+    CommandError, Encoded, InstanceId, Outcome, Queries, ReadError, Refused, StateMachine,
     transport::{Ask, Consistency, Transport, TransportError},
 };
 use skiff_tcp::TcpTransport;
@@ -30,6 +30,9 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// after an explicit refusal: if the connection breaks before the answer, its outcome is
 /// [unknown](CommandError::outcome) and the caller decides. Queries and status have no effect and
 /// are retried until the deadline.
+///
+/// A client keeps to the instance of the cluster that it meets first: of a node that belongs to another,
+/// founded apart under the same name, it takes nothing but its status.
 pub struct Client<M> {
     cluster: Arc<Cluster>,
     timeout: Duration,
@@ -42,6 +45,8 @@ struct Cluster {
     transport: Box<dyn Transport>,
     addresses: Vec<String>,
     links: Mutex<HashMap<String, Arc<Link>>>,
+    /// The instance of the cluster that was met first; no other is served.
+    instance: Arc<OnceLock<InstanceId>>,
     /// Told each time a link comes up.
     up: watch::Sender<()>,
     /// Whom to ask first: the leader, as last heard, or the next in turn.
@@ -97,6 +102,7 @@ impl<M> Client<M> {
             transport: Box::new(transport),
             addresses,
             links: Mutex::default(),
+            instance: Arc::default(),
             up: watch::channel(()).0,
             first: Mutex::new(first),
         };
@@ -322,31 +328,34 @@ impl Cluster {
 
     /// Asks the node at this address, once.
     async fn ask_at(&self, address: &str, ask: Ask, deadline: Instant) -> Asked {
-        let link = match self.link(address) {
+        let link = match self.open(address) {
             Ok(link) => link,
             Err(refused) => return Asked::Answered(Err(refused)),
         };
-        if link.wait_up(deadline).await {
+        let may_tell = matches!(ask, Ask::Status);
+        if link.wait_up(deadline).await || (may_tell && link.is_apart()) {
             return link.ask(ask, deadline).await;
         }
         link.refused().map_or(Asked::NotSent, |refused| Asked::Answered(Err(refused)))
     }
 
-    /// The link to this address, opened if it is the first time; an error if nobody there can ever
-    /// be asked.
+    /// The link to this address; an error if nobody there can ever be asked.
     fn link(&self, address: &str) -> Result<Arc<Link>, Refused> {
-        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-        let link = match links.get(address) {
-            Some(link) => Arc::clone(link),
-            None => {
-                let told = self.up.clone();
-                let link = Link::open(&*self.transport, address, &self.name, told)
-                    .map_err(|error| refusal("EADDRESS", error.to_string()))?;
-                links.insert(address.to_owned(), Arc::clone(&link));
-                link
-            }
-        };
+        let link = self.open(address)?;
         link.refused().map_or(Ok(link), Err)
+    }
+
+    /// The link to this address, opened if it is the first time.
+    fn open(&self, address: &str) -> Result<Arc<Link>, Refused> {
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(link) = links.get(address) {
+            return Ok(Arc::clone(link));
+        }
+        let (instance, told) = (Arc::clone(&self.instance), self.up.clone());
+        let link = Link::open(&*self.transport, address, &self.name, instance, told)
+            .map_err(|error| refusal("EADDRESS", error.to_string()))?;
+        links.insert(address.to_owned(), Arc::clone(&link));
+        Ok(link)
     }
 }
 

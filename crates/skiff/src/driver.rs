@@ -3,7 +3,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    panic::catch_unwind,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -192,7 +192,9 @@ impl<M: Snapshots> Driver<M> {
             Job::Load { load, from, to, bytes_max } => {
                 let (reader, mailbox) = (self.log.reader(), self.mailbox.clone());
                 tokio::task::spawn_blocking(move || {
-                    let result = reader.read(from, to, bytes_max).map_err(|error| {
+                    let read = catch_unwind(AssertUnwindSafe(|| reader.read(from, to, bytes_max)));
+                    let panicked = || Err(StoreError::Other("the store panicked".to_owned()));
+                    let result = read.unwrap_or_else(|_| panicked()).map_err(|error| {
                         tracing::warn!(%error, %from, "cannot read old entries back");
                         load_error(&error)
                     });

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use skiff::{
     At, Client, CommandError, Consistency, Encoded, KeepsNothing, Malformed, Node, Outcome,
     ReadError, StateMachine,
-    core::Write,
+    core::{Entry, Index, Write},
     storage::{
         Done, Identity, LogReader, LogStore, MemoryPersistence, Opening, Persistence, Recovered,
         Store, StoreError, Written,
@@ -411,6 +411,92 @@ impl Transport for Listening {
     fn shutdown(&self) {
         self.0.shutdown();
     }
+}
+
+/// Two clusters of one name that were founded apart were one to a client: it wrote to the one and read
+/// from the other.
+#[tokio::test]
+async fn a_client_keeps_to_the_instance_it_met() {
+    let network = MemoryNetwork::new();
+    let mut nodes = Vec::new();
+    for name in ["a", "b"] {
+        let builder = Node::builder().state_machine(Counter::default()).id(name).bootstrap();
+        nodes.push(builder.transport(network.transport()).start().await.unwrap());
+    }
+    for node in &nodes {
+        soon("ready", node.ready()).await.unwrap();
+    }
+    let client = Client::<Counter>::over(network.transport(), "skiff", ["a", "b"]).unwrap();
+    assert_eq!(soon("a response", client.command(1)).await.unwrap(), 1);
+    nodes[0].stop().await.unwrap();
+    let client = client.with_timeout(Duration::from_millis(300));
+    let error = soon("an answer", client.command(1)).await.unwrap_err();
+    assert_eq!(error.outcome(), Outcome::NotApplied, "{error}");
+    assert_eq!(nodes[1].read(Consistency::Local, |machine| machine.value).await, Ok(0));
+    let status = soon("a status", client.status("b")).await.unwrap();
+    assert_eq!(status.id, "b", "it tells how it is");
+}
+
+/// A log whose reader panics.
+struct Unreadable(Box<dyn LogStore>);
+
+impl LogStore for Unreadable {
+    fn load(&mut self) -> Result<Recovered, StoreError> {
+        self.0.load()
+    }
+
+    fn write(&mut self, write: Write, done: Done) -> Result<Written, StoreError> {
+        self.0.write(write, done)
+    }
+
+    fn reader(&self) -> Arc<dyn LogReader> {
+        Arc::new(Panics)
+    }
+
+    fn identify(&mut self, identity: &Identity) -> Result<(), StoreError> {
+        self.0.identify(identity)
+    }
+}
+
+struct Panics;
+
+impl LogReader for Panics {
+    fn read(&self, from: Index, _: Index, _: usize) -> Result<Vec<Entry>, StoreError> {
+        panic!("cannot read {from}");
+    }
+}
+
+/// A store that outlives its node, readable or not.
+struct Kept {
+    store: Arc<MemoryPersistence>,
+    readable: bool,
+}
+
+impl Persistence for Kept {
+    fn open(&self, opening: &Opening) -> Result<Store, StoreError> {
+        let store = self.store.open(opening)?;
+        if self.readable {
+            return Ok(store);
+        }
+        Ok(Store { log: Box::new(Unreadable(store.log)), ..store })
+    }
+}
+
+/// A store that panicked while it read was waited for without end.
+#[tokio::test]
+async fn a_store_that_panics_at_reading_stops_the_node() {
+    let store = Arc::new(MemoryPersistence::new());
+    let start = |readable| {
+        let builder = Node::builder().state_machine(Counter::default()).id("a").bootstrap();
+        builder.persistence(Kept { store: Arc::clone(&store), readable }).start()
+    };
+    let node = start(true).await.unwrap();
+    soon("ready", node.ready()).await.unwrap();
+    assert_eq!(soon("a response", node.command(1)).await.unwrap(), 1);
+    node.stop().await.unwrap();
+    let node = start(false).await.unwrap();
+    let error = soon("the end", node.stopped()).await.unwrap_err();
+    assert!(error.to_string().contains("store"), "{error}");
 }
 
 /// A log in memory that takes its time to be closed.

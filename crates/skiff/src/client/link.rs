@@ -2,11 +2,11 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use skiff_replica::{
-    Refused,
+    InstanceId, Refused,
     core::NodeId,
     transport::{
         Ask, Body, Connection, Envelope, Hello, Inbox, Refusal, Request, Signal, Standing,
@@ -39,6 +39,8 @@ pub(super) struct Link {
 struct State {
     address: String,
     cluster: String,
+    /// The instance of the cluster that the client met first.
+    instance: Arc<OnceLock<InstanceId>>,
     node: watch::Sender<Node>,
     /// Told when the node has said who it is.
     told: watch::Sender<()>,
@@ -52,6 +54,8 @@ enum Node {
     Up,
     /// It belongs to the cluster of this name, which is not the client's.
     Foreign(String),
+    /// It belongs to this instance of the cluster, which is not the one that the client met first.
+    Apart(InstanceId),
 }
 
 #[derive(Default)]
@@ -66,12 +70,14 @@ impl Link {
         transport: &dyn Transport,
         address: &str,
         cluster: &str,
+        instance: Arc<OnceLock<InstanceId>>,
         told: watch::Sender<()>,
     ) -> Result<Arc<Self>, TransportError> {
         let connection = transport.connect(address)?;
         let state = Arc::new(State {
             address: address.to_owned(),
             cluster: cluster.to_owned(),
+            instance,
             node: watch::channel(Node::Silent).0,
             told,
             waiting: Mutex::default(),
@@ -87,7 +93,7 @@ impl Link {
     }
 
     /// Waits until the node has said who it is. `false` if it has not by then, or is of another
-    /// cluster.
+    /// cluster, or of another instance of it.
     pub(super) async fn wait_up(&self, until: Instant) -> bool {
         let mut node = self.state.node.subscribe();
         let told = node.wait_for(|node| !matches!(node, Node::Silent));
@@ -99,7 +105,12 @@ impl Link {
         matches!(*self.state.node.borrow(), Node::Up)
     }
 
-    /// Why this node will never answer, if that is so.
+    /// Whether the node is of another instance of the cluster: it can be asked how it is, no more.
+    pub(super) fn is_apart(&self) -> bool {
+        matches!(*self.state.node.borrow(), Node::Apart(_))
+    }
+
+    /// Why this node is not to be asked, if that is so.
     pub(super) fn refused(&self) -> Option<Refused> {
         let (address, ours) = (&self.state.address, &self.state.cluster);
         match &*self.state.node.borrow() {
@@ -109,6 +120,16 @@ impl Link {
                     "the node at {address} belongs to cluster `{theirs}`, this client to `{ours}`"
                 ),
             )),
+            Node::Apart(theirs) => {
+                let ours = self.state.instance.get().copied().unwrap_or_default();
+                Some(refusal(
+                    "EOTHERINSTANCE",
+                    format!(
+                        "the node at {address} belongs to instance {theirs} of the cluster, others \
+                         that this client met to {ours}: they were founded apart"
+                    ),
+                ))
+            }
             Node::Silent | Node::Up => None,
         }
     }
@@ -151,6 +172,17 @@ impl State {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Who said this. The first member met says which instance of the cluster it is about.
+    fn judge(&self, hello: Hello) -> Node {
+        if hello.cluster != self.cluster {
+            return Node::Foreign(hello.cluster);
+        }
+        match hello.instance.map(InstanceId) {
+            Some(theirs) if *self.instance.get_or_init(|| theirs) != theirs => Node::Apart(theirs),
+            _ => Node::Up,
+        }
+    }
+
     fn hear(&self, connection: &dyn Connection, signal: Signal) {
         match signal {
             Signal::Up => {
@@ -163,10 +195,7 @@ impl State {
                 let _down = connection.send(envelope(Body::Hello(Box::new(hello))));
             }
             Signal::Received(Envelope { body: Body::Hello(hello), .. }) => {
-                self.node.send_replace(match hello.cluster == self.cluster {
-                    true => Node::Up,
-                    false => Node::Foreign(hello.cluster),
-                });
+                self.node.send_replace(self.judge(*hello));
                 self.told.send_replace(());
             }
             Signal::Received(Envelope { body: Body::Answer(answer), .. }) => {
@@ -179,7 +208,7 @@ impl State {
             Signal::Down(_) => {
                 // One of another cluster hangs up: it is still known who it is.
                 self.node.send_if_modified(|node| {
-                    let was_up = matches!(node, Node::Up);
+                    let was_up = matches!(node, Node::Up | Node::Apart(_));
                     if was_up {
                         *node = Node::Silent;
                     }
