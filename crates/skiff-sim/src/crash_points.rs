@@ -19,13 +19,13 @@ mod script;
 mod spot;
 mod trial;
 
-use self::{crew::Crew, script::Script};
 pub use self::{
     case::{Case, PowerCut, UnknownCase},
     choice::Choice,
     report::{FailedCase, Progress, ScriptReport},
     spot::Spot,
 };
+use self::{crew::Crew, script::Script};
 use crate::failure::Failure;
 
 /// How many of the places and choices to try.

@@ -63,8 +63,7 @@ mod tests {
 
     #[test]
     fn a_case_can_be_written_down() {
-        for words in ["form/n0/job12/-/10ms", "elect/n2/job7+3/kd/600ms", "log/n0/op9/kk@1,0/0ms"]
-        {
+        for words in ["form/n0/job12/-/10ms", "elect/n2/job7+3/kd/600ms", "log/n0/op9/kk@1,0/0ms"] {
             assert_eq!(words.parse::<Case>().unwrap().to_string(), words);
         }
         for words in ["", "form", "form/n0", "form/n0/op1/k", "form/0/op1/k/1ms", "a/n0/xx/k/1ms"] {

@@ -67,12 +67,18 @@ impl Cluster {
         let watch = Watch::new(self.plan.nodes, self.since, cut.cloned());
         let (report, watch) = run_watched(&self.plan, &Long, Some(watch), tracer);
         let watch = watch.unwrap_or_default();
-        let failure = report.failure.or_else(|| match cut {
-            None => self.missing(&report.reached),
-            Some(_) if watch.struck.is_none() => Some("the place was not reached".to_owned()),
-            Some(_) => None,
-        }
-        .map(|text| Failure { judge: SCRIPT.to_owned(), text, at: report.simulated }));
+        let failure = report.failure.or_else(|| {
+            match cut {
+                None => self.missing(&report.reached),
+                Some(_) if watch.struck.is_none() => Some("the place was not reached".to_owned()),
+                Some(_) => None,
+            }
+            .map(|text| Failure {
+                judge: SCRIPT.to_owned(),
+                text,
+                at: report.simulated,
+            })
+        });
         Played { failure, counted: watch.counted, struck: watch.struck }
     }
 
@@ -167,6 +173,15 @@ impl Cluster {
         Self::new(3, FORMED, FORMED + 60 * MS, expects).calls(FORMED + 10 * MS, 3 * MS, 12)
     }
 
+    /// The leader's disk is so slow that the others have entries before it has them itself.
+    pub(crate) fn slow() -> Self {
+        let expects: &[Expected] = &[("answers", |reached| reached.commands_answered, 8)];
+        let (who, each, nanos) = (Who::Leader, 5 * MS, 100 * MS);
+        Self::new(3, FORMED, FORMED + 100 * MS, expects)
+            .fault(FORMED + 5 * MS, Fault::SlowDisk { who, each, nanos })
+            .calls(FORMED + 10 * MS, 4 * MS, 8)
+    }
+
     /// A leader that is cut off takes commands that nobody else gets; others are committed in their
     /// places, and it cuts its own off.
     pub(crate) fn conflict() -> Self {
@@ -190,7 +205,8 @@ impl Cluster {
             ("power cuts within a write", |reached| reached.crashes_in_write, 2),
             ("answers", |reached| reached.commands_answered, 4),
         ];
-        let in_write = |who| Fault::CrashAt { who, point: Point::InWrite(1), after: 0, down: 20 * MS };
+        let in_write =
+            |who| Fault::CrashAt { who, point: Point::InWrite(1), after: 0, down: 20 * MS };
         let crash = |node| Fault::Crash { who: Who::Node(node), power: true, down: 10 * MS };
         Self::new(3, FORMED, FORMED + 900 * MS, expects)
             .fault(FORMED + 5 * MS, in_write(Who::Follower(0)))

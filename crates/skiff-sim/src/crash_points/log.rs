@@ -3,13 +3,20 @@
 
 mod model;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    collections::BTreeSet,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use skiff_replica::{
     core::{HardState, NodeId, Write},
     storage::{Opening, StoreError},
 };
-use skiff_wal::{Log, LogId, Opened, Options, disk::sim::{Fate, SimDisk}, inspect::Inspection};
+use skiff_wal::{
+    Log, LogId, Opened, Options,
+    disk::sim::{Fate, SimDisk},
+    inspect::Inspection,
+};
 
 use self::model::Model;
 use super::{PowerCut, Spot, played::Played};
@@ -46,16 +53,22 @@ const ACTS: &[Act] = &[
     Act::Overwrite(2, 3),
     Act::Drop,
     Act::Append(1, 1_500),
+    Act::Append(2, 700),
     Act::BeginAnew(2, 1),
     Act::Append(2, 700),
     Act::Together(3),
-    Act::Append(2, 700),
+    Act::Append(4, 1_000),
+    Act::Append(4, 1_000),
+    Act::BeginAnew(0, 0),
+    Act::Append(4, 1_000),
+    Act::Append(4, 1_000),
     Act::Close,
     Act::Append(1, 1_200),
-    Act::BeginAnew(0, 0),
     Act::Overwrite(1, 2),
+    Act::BeginAnew(1, 2),
     Act::Append(1, 1_500),
     Act::Append(3, 600),
+    Act::Append(3, 900),
     Act::Drop,
     Act::Overwrite(3, 1),
     Act::Append(2, 900),
@@ -73,7 +86,7 @@ impl Alone {
     /// A segment holds one batch, or two.
     pub(crate) const TINY: Self = Self { segment_size: 2 << 10, recycled: 4 };
     /// A segment holds a few.
-    pub(crate) const SMALL: Self = Self { segment_size: 8 << 10, recycled: 1 };
+    pub(crate) const SMALL: Self = Self { segment_size: 8 << 10, recycled: 2 };
 
     /// Runs it, with a power cut or none.
     pub(crate) fn play(&self, cut: Option<&PowerCut>, tracer: Option<Tracer<'_>>) -> Played {
@@ -86,15 +99,15 @@ impl Alone {
             durable: Model::default(),
             possible: vec![Model::default()],
             boot: 0,
-            recycled: 0,
+            recycled: BTreeSet::new(),
             counted: Counted::default(),
             struck: None,
         };
         // A panic is a failure like any other; the run is only looked at afterwards.
         let ended = catch_unwind(AssertUnwindSafe(|| run.go()));
         let mut ended = ended.unwrap_or_else(|panic| Err(words_of(panic.as_ref())));
-        if ended.is_ok() && cut.is_none() && run.recycled < self.recycled {
-            ended = Err(format!("{} segments were made of old ones", run.recycled));
+        if ended.is_ok() && cut.is_none() && run.recycled.len() < self.recycled {
+            ended = Err(format!("only {} segments were made of old ones", run.recycled.len()));
         }
         let named = |text| Failure { judge: "log".to_owned(), text, at: 0 };
         Played { failure: ended.err().map(named), counted: vec![run.counted], struck: run.struck }
@@ -113,7 +126,8 @@ struct Run<'a, 't> {
     possible: Vec<Model>,
     /// The highest boot counter that was told.
     boot: u64,
-    recycled: usize,
+    /// The numbers of segments that were others before.
+    recycled: BTreeSet<u64>,
     counted: Counted,
     struck: Option<Struck>,
 }
@@ -152,7 +166,9 @@ impl Run<'_, '_> {
             return self.strike();
         }
         done?;
-        self.note_recycled();
+        if self.cut.is_none() {
+            self.note_recycled();
+        }
         Ok(())
     }
 
@@ -258,12 +274,12 @@ impl Run<'_, '_> {
         self.opened(opened)
     }
 
-    /// Counts how often a segment that is there now was another before.
+    /// Takes note of segments that were others before.
     fn note_recycled(&mut self) {
         let Ok(inspection) = Inspection::of(self.disk.clone()) else { return };
         let headers = inspection.segments().into_iter().filter_map(|segment| segment.header.ok());
         let recycled = headers.filter(|header| header.recycled).map(|header| header.number);
-        self.recycled = self.recycled.max(recycled.count());
+        self.recycled.extend(recycled);
     }
 
     fn tell(&mut self, words: impl FnOnce() -> String) {

@@ -12,7 +12,7 @@ pub(crate) struct Script {
 
 #[derive(Debug)]
 enum Kind {
-    Cluster(Cluster),
+    Cluster(Box<Cluster>),
     Log(Alone),
 }
 
@@ -24,6 +24,7 @@ impl Script {
         "alone",
         "elect",
         "replicate",
+        "slow",
         "conflict",
         "restart",
         "recover",
@@ -36,13 +37,14 @@ impl Script {
     }
 
     pub(crate) fn named(name: &str) -> Option<Self> {
-        let cluster = |cluster: Cluster| Kind::Cluster(cluster.settled());
+        let cluster = |cluster: Cluster| Kind::Cluster(Box::new(cluster.settled()));
         let kind = match name {
             "form" => cluster(Cluster::form()),
             "join" => cluster(Cluster::join()),
             "alone" => cluster(Cluster::alone()),
             "elect" => cluster(Cluster::elect()),
             "replicate" => cluster(Cluster::replicate()),
+            "slow" => cluster(Cluster::slow()),
             "conflict" => cluster(Cluster::conflict()),
             "restart" => cluster(Cluster::restart()),
             "recover" => cluster(Cluster::recover()),

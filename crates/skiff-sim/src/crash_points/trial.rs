@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use skiff_wal::disk::{Disk, sim::SimDisk};
 
-use super::{Case, Choice, CrashPoints, FailedCase, PowerCut, Spot, played::Played, script::Script};
+use super::{
+    Case, Choice, CrashPoints, FailedCase, PowerCut, Spot, played::Played, script::Script,
+};
 use crate::hash::Running;
 
 /// What came of it.
