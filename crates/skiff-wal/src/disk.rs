@@ -113,6 +113,11 @@ pub enum LockError {
     Io(#[from] io::Error),
 }
 
+/// Reads; what fails is tried once more, since some failures pass.
+pub(crate) fn read_at(file: &impl DiskFile, into: &mut [u8], at: u64) -> io::Result<usize> {
+    file.read_at(into, at).or_else(|_| file.read_at(into, at))
+}
+
 /// Whether this error says that there is no room.
 pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io};
 use skiff_storage::StoreError;
 
 use crate::{
-    disk::{Disk, DiskFile},
+    disk::{self, Disk, DiskFile},
     identity,
     segment::{self, BadHeader, FORMAT, SegmentHeader},
     snapshot,
@@ -92,7 +92,7 @@ fn look_at<D: Disk>(disk: &D, name: String) -> Result<Option<Found>, StoreError>
     };
     let size = file.size().map_err(failed)?;
     let mut start = [0; 64];
-    let read = file.read_at(&mut start, 0).or_else(|_| file.read_at(&mut start, 0));
-    let header = SegmentHeader::decode(&start[..read.map_err(failed)?]);
+    let read = disk::read_at(&file, &mut start, 0).map_err(failed)?;
+    let header = SegmentHeader::decode(&start[..read]);
     Ok(Some(Found { name, size, header }))
 }

@@ -11,7 +11,7 @@ use skiff_core::{
 use skiff_storage::{Identity, InstanceId, Standing, StoreError};
 
 use crate::{
-    disk::{Disk, DiskFile, is_full},
+    disk::{self, Disk, DiskFile, is_full},
     place::LogId,
     segment::FORMAT,
 };
@@ -130,7 +130,7 @@ fn content<D: Disk>(disk: &D) -> io::Result<Vec<u8>> {
     let file = disk.open(NAME)?;
     let length = file.size()?.min(LENGTH_MAX);
     let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
-    let read = file.read_at(&mut bytes, 0)?;
+    let read = disk::read_at(&file, &mut bytes, 0)?;
     bytes.truncate(read);
     Ok(bytes)
 }

@@ -1,14 +1,14 @@
 //! Opening a log: a new one is made, an old one is looked at, made sure of, and marked.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use skiff_core::mutants::{Mutant, planted};
 use skiff_storage::{Identity, LogReader, Opening, Recovered, StoreError};
 
 use crate::{
-    batch::BatchHeader,
+    batch::{BatchHeader, HEADER},
     directory::{self, Directory},
-    disk::{Disk, DiskFile},
+    disk::{self, Disk, DiskFile},
     files::Files,
     group::Group,
     identity::{self, Kept},
@@ -103,7 +103,7 @@ fn create<D: Disk>(new: New<D>, opening: &Opening, files: &Files) -> Result<Open
         end: Place { segment: current.number, offset: FIRST_BATCH },
         highest: 0,
         segments: [(current.number, current.size)].into(),
-        spare: Vec::new(),
+        left_over: Vec::new(),
         needs_time: false,
         pieces: None,
         next_segment: next_segment + 1,
@@ -154,21 +154,30 @@ fn make_sure<D: Disk>(disk: &D, recovery: &Recovery, files: &Files) -> Result<()
     let last = &recovery.last;
     let again = || {
         let file = disk.open(&segment::name(last.place.segment))?;
-        let mut bytes = vec![0; usize::try_from(last.span()).unwrap_or(usize::MAX)];
-        file.read_at(&mut bytes, last.place.offset)?;
+        let bytes = batch_again(&file, last)?;
         if !planted(Mutant::LastBatchNotMadeSure) {
             file.write_at(&bytes, last.place.offset)?;
         }
         file.sync()?;
-        let current = disk.open(&segment::name(recovery.end.segment))?;
-        let (cut_at, size) = (current.size()?, recovery.segments.get(&recovery.end.segment));
-        if let Some(size) = size.filter(|size| **size > cut_at) {
-            segment::fill(&current, cut_at, *size)?;
-        }
         disk.sync_dir()
     };
     let name = segment::name(last.place.segment);
     again().map_err(|error| StoreError::io("write again the end of", disk.path(&name), error))
+}
+
+/// The bytes of a batch that is good. What would be written over it must be as good.
+fn batch_again(file: &impl DiskFile, header: &BatchHeader) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; usize::try_from(header.span()).unwrap_or(usize::MAX)];
+    for _ in 0..2 {
+        disk::read_at(file, &mut bytes, header.place.offset)?;
+        let end = HEADER + header.length as usize;
+        let is_good = BatchHeader::decode(&bytes, header.log, header.place) == Ok(*header)
+            && bytes.get(HEADER..end).is_some_and(|payload| header.records(payload).is_ok());
+        if is_good {
+            return Ok(bytes);
+        }
+    }
+    Err(io::Error::other("it is not read as it was a moment ago"))
 }
 
 /// Wipes the pieces of a batch that was dropped: they could never be taken for anything, but they
@@ -196,7 +205,7 @@ fn start<D: Disk>(
     let current = Segment { number: end.segment, size, file };
     let segments = recovery.segments;
     let shared = Arc::new(Shared::new(Visible { span: tail.span(), extents, segments, cuts: 0 }));
-    let log = Log {
+    let mut log = Log {
         supply,
         log: kept.log,
         boot: kept.identity.boot,
@@ -211,10 +220,11 @@ fn start<D: Disk>(
         first_segment: last.first_segment,
         is_ordered: false,
         next_segment: recovery.next_segment,
-        spare: recovery.spare,
+        spare: Vec::new(),
         group: Group::new(),
         tail,
     };
+    log.supply.remove(recovery.left_over);
     if recovery.needs_time {
         let index = log.tail.last.index;
         recovery::set_time(&mut recovered, &log.reader().read(index, index.next(), 0)?);

@@ -41,8 +41,9 @@ pub(crate) struct Recovery {
     pub(crate) highest: u64,
     /// The segments of the log, with the bytes that batches can take in each.
     pub(crate) segments: BTreeMap<u64, u64>,
-    /// Segments that are not of the log any more, or not yet.
-    pub(crate) spare: Vec<String>,
+    /// Segments that are not of the log any more, or not yet. Whether all of such a file is on the
+    /// medium nobody knows, so it is not used again.
+    pub(crate) left_over: Vec<String>,
     /// The time of the last entry is not known, since entries were cut behind it.
     pub(crate) needs_time: bool,
     /// Up to here pieces of a batch that was dropped stand behind the end.
@@ -61,10 +62,19 @@ pub(crate) fn recover<D: Disk>(
     let mut replay = Replay::default();
     let place = Place { segment: first, offset: FIRST_BATCH };
     let mut walk = Walk::from(disk, &files.segments, kept.log, place);
+    // What is no batch is read twice: a read that is wrong once would drop what was acknowledged.
+    let mut is_read_twice = false;
     let end = loop {
-        match walk.step().map_err(|error| search.unreadable(error))? {
-            Step::Batch(batch) => replay.take(&batch).map_err(|flaw| search.nonsense(flaw))?,
-            Step::End(end) => break end,
+        is_read_twice = match walk.step().map_err(|error| search.unreadable(error))? {
+            Step::Batch(batch) => {
+                replay.take(&batch).map_err(|flaw| search.nonsense(flaw))?;
+                false
+            }
+            Step::End(end) if is_read_twice => break end,
+            Step::End(_) => true,
+        };
+        if is_read_twice {
+            walk.read_anew();
         }
     };
     let Some(last) = replay.last else {
@@ -172,6 +182,7 @@ impl<D: Disk> Search<'_, D> {
             Reason::Unlinked => return Err(self.corrupt(end, index, "it was synced before")),
             Reason::NoBatch(_) | Reason::Damaged { .. } => {}
         }
+        self.check_length(end.place.segment)?;
         let behind = walk::look_behind(self.disk, self.segments, self.log, end.place, last.number)
             .map_err(|error| self.unreadable(error))?;
         if let Some(later) = behind.later
@@ -193,6 +204,18 @@ impl<D: Disk> Search<'_, D> {
         Ok(behind)
     }
 
+    /// A segment gets its length before it is used, and that is synced: no power cut makes it shorter.
+    fn check_length(&self, segment: u64) -> Result<(), StoreError> {
+        let found = self.segments.get(&segment);
+        let made = found.and_then(|found| found.header.ok()).map_or(0, |header| header.size);
+        let size = found.map_or(0, |found| found.size);
+        if size >= made {
+            return Ok(());
+        }
+        let name = self.name(segment);
+        Err(self.lost(format!("{name} has {size} of the {made} bytes that it was made with")))
+    }
+
     /// Whether old bytes stand where nothing was written yet.
     fn is_recycled(&self, segment: u64) -> bool {
         let header = self.segments.get(&segment).and_then(|found| found.header.ok());
@@ -201,8 +224,6 @@ impl<D: Disk> Search<'_, D> {
 
     fn remarks(&self, end: &End, pieces: Option<u64>) -> Vec<String> {
         let name = self.name(end.place.segment);
-        let found = self.segments.get(&end.place.segment);
-        let header = found.and_then(|found| found.header.ok());
         let mut remarks = Vec::new();
         if let Some(torn) = end.header {
             remarks.push(format!(
@@ -218,9 +239,6 @@ impl<D: Disk> Search<'_, D> {
                 end.place.offset
             ));
         }
-        if found.is_some_and(|found| header.is_some_and(|header| found.size < header.size)) {
-            remarks.push(format!("{name} was cut short and is made as long as it was"));
-        }
         remarks
     }
 
@@ -234,7 +252,7 @@ impl<D: Disk> Search<'_, D> {
     ) -> Recovery {
         let mut recovered = Recovered { remarks, ..replay.recovered };
         recovered.hard_state = replay::not_before(recovered.hard_state, &recovered);
-        let (mut segments, mut spare) = (BTreeMap::new(), Vec::new());
+        let (mut segments, mut left_over) = (BTreeMap::new(), Vec::new());
         for (number, found) in self.segments {
             let header = found.header.ok();
             let is_used = replay.visited.contains(number) || *number == end.segment;
@@ -242,7 +260,7 @@ impl<D: Disk> Search<'_, D> {
                 let size = header.map_or(found.size, |header| header.size);
                 segments.insert(*number, size);
             } else if header.is_none_or(|header| header.log == self.log) {
-                spare.push(found.name.clone());
+                left_over.push(found.name.clone());
             } else {
                 recovered.remarks.push(format!("{} is of another log and is ignored", found.name));
             }
@@ -257,7 +275,7 @@ impl<D: Disk> Search<'_, D> {
             end,
             highest: highest.max(last.number),
             segments,
-            spare,
+            left_over,
             pieces: None,
             next_segment: newest.map_or(1, |number| number.saturating_add(1)),
         }

@@ -9,7 +9,7 @@ use skiff_storage::{InstanceId, SnapshotMeta, SnapshotStore, StoreError};
 
 use crate::{
     directory::Directory,
-    disk::{Disk, DiskFile},
+    disk::{self, Disk, DiskFile},
     files::Files,
     identity::replace,
     segment::FORMAT,
@@ -134,7 +134,7 @@ pub(crate) fn read<D: Disk>(disk: &D, name: Name) -> Result<(SnapshotMeta, Bytes
     let whole = || {
         let file = disk.open(&name.file())?;
         let mut bytes = vec![0; usize::try_from(file.size()?).unwrap_or(usize::MAX)];
-        let read = file.read_at(&mut bytes, 0).or_else(|_| file.read_at(&mut bytes, 0))?;
+        let read = disk::read_at(&file, &mut bytes, 0)?;
         bytes.truncate(read);
         Ok(Bytes::from(bytes))
     };

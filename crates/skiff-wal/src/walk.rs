@@ -107,6 +107,11 @@ impl<'a, D: Disk> Walk<'a, D> {
         Self { segments, log, place, link: None, window: Window::new(disk.clone()) }
     }
 
+    /// Reads from the disk what it has in memory when it goes on.
+    pub(crate) fn read_anew(&mut self) {
+        self.window.clear();
+    }
+
     /// The next batch, or where they end; in the latter case it stays there.
     pub(crate) fn step(&mut self) -> io::Result<Step<'_>> {
         let place = self.place;

@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::{
-    disk::{Disk, DiskFile},
+    disk::{self, Disk},
     place::Place,
     segment,
 };
@@ -67,9 +67,7 @@ impl<D: Disk> Window<D> {
             _ => self.disk.open(&segment::name(place.segment))?,
         };
         self.bytes.resize(len, 0);
-        // A read that fails once is tried once more: some failures pass.
-        let bytes = &mut self.bytes;
-        let read = file.read_at(bytes, place.offset).or_else(|_| file.read_at(bytes, place.offset));
+        let read = disk::read_at(&file, &mut self.bytes, place.offset);
         self.file = Some((place.segment, file));
         self.bytes.truncate(*read.as_ref().unwrap_or(&0));
         read.map(drop)

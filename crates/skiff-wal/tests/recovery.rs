@@ -117,14 +117,15 @@ fn torn_and_zeroed_tails() {
         zeroed.crash(|_| Fate::Tear((0..sectors).map(|one| one != sector).collect()));
         let torn = disk.fork();
         torn.crash(|_| Fate::Tear((0..sectors).map(|one| one < sector).collect()));
+        // The length of the file was synced before it was used: no power cut makes it shorter.
         let cut_off = whole.fork();
         let mut content = cut_off.content(name).unwrap();
         content.truncate(at + sector * 512);
         cut_off.put(name, content);
-        for (disk, is_told) in [(zeroed, true), (torn, sector > 0), (cut_off, true)] {
+        assert_lost(&cut_off);
+        for (disk, is_told) in [(zeroed, true), (torn, sector > 0)] {
             let opened = open(&disk, 64 << 10);
             assert_eq!(Model::of(&opened), model);
-            assert_eq!(disk.content(name).unwrap().len(), 64 << 10, "made as long as it was");
             let remarks = opened.recovered.remarks;
             assert_eq!(!remarks.is_empty(), is_told, "sector {sector}: {remarks:?}");
             drop((opened.log, opened.snapshots));

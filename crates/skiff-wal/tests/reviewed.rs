@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 mod common;
+#[path = "reviewed/damage.rs"]
+mod damage;
 #[path = "reviewed/full.rs"]
 mod full;
 #[path = "reviewed/lives.rs"]

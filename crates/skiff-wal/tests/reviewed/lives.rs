@@ -17,7 +17,7 @@ use skiff_wal::{
 use crate::common::*;
 
 /// How many lives are lived; for every day a few.
-fn lives() -> u64 {
+pub(super) fn lives() -> u64 {
     env::var("SKIFF_LIVES").ok().and_then(|lives| lives.parse().ok()).unwrap_or(100)
 }
 
@@ -75,23 +75,23 @@ impl Seen {
     }
 }
 
-type Snapshot = (Position, Vec<u8>);
+pub(super) type Snapshot = (Position, Vec<u8>);
 
-struct Life {
-    seed: u64,
+pub(super) struct Life {
+    pub(super) seed: u64,
     random: u64,
-    disk: SimDisk,
-    size: u64,
+    pub(super) disk: SimDisk,
+    pub(super) size: u64,
     opened: Option<Opened<SimDisk>>,
     /// What the running process has been told.
-    now: Model,
+    pub(super) now: Model,
     /// What may be found by the next one.
     possible: Vec<Model>,
-    identity: Identity,
+    pub(super) identity: Identity,
     identities: Vec<Identity>,
     /// The highest boot counter that was shown.
     boot: u64,
-    snapshot: Option<Snapshot>,
+    pub(super) snapshot: Option<Snapshot>,
     snapshots: Vec<Option<Snapshot>>,
     /// A sync of the folder has failed while the newest snapshot was not durable. It is seen, but it
     /// may never be on the medium.
@@ -121,7 +121,7 @@ impl Drop for Life {
 }
 
 impl Life {
-    fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         let mut life = Self {
             seed,
             random: seed.wrapping_mul(0x1_0000_0001_0001) ^ 0x5eed,
@@ -146,7 +146,7 @@ impl Life {
         life
     }
 
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
         random(&mut self.random) % bound.max(1)
     }
 
@@ -158,11 +158,11 @@ impl Life {
         self.below(one_in) == 0
     }
 
-    fn note(&mut self, line: impl Into<String>) {
+    pub(super) fn note(&mut self, line: impl Into<String>) {
         self.trace.push(line.into());
     }
 
-    fn step(&mut self) {
+    pub(super) fn step(&mut self) {
         match self.below(20) {
             0..9 => self.append(),
             9..11 => self.identify(),
@@ -175,6 +175,14 @@ impl Life {
         if self.opened.is_none() {
             self.open();
         }
+    }
+
+    /// Ends the process well: all that is there is known to be synced.
+    pub(super) fn settle(&mut self) {
+        let opened = self.opened.take().unwrap();
+        opened.log.close();
+        drop(opened.snapshots);
+        self.disk.kill();
     }
 
     fn end(&mut self) {
