@@ -96,6 +96,8 @@ mutants! {
     ReadsWithoutRound,
     /// Reads are proved by a round that began before they arrived.
     ReadJoinsOldRound,
+    /// Any answer of a member counts for the newest round.
+    AnyAnswerProves,
     /// A new leader serves reads at the commit index it had as follower.
     ReadsBeforeNoop,
     /// All batches of reads have one name.
@@ -126,6 +128,8 @@ mutants! {
     TornIsDamaged,
     /// An entry's payload is not checked.
     EntryNotChecked,
+    /// A batch counts wherever it stands.
+    PlaceNotChecked,
     /// A vote that came without entries is forgotten in a restart.
     BareVoteForgotten,
     /// Records that cut the log have no effect.
@@ -156,8 +160,6 @@ mutants! {
     LostIsNotApplied,
     /// A forwarded command of unknown outcome is tried again.
     RetriesTheUnknown,
-    /// Nobody counts how often a call was passed on.
-    HopsUncounted,
 }
 
 #[cfg(feature = "mutants")]

@@ -128,6 +128,7 @@ impl Progress {
         self.heard = now;
         self.was_heard = true;
         self.paused = false;
+        let round = if planted(Mutant::AnyAnswerProves) { self.round_sent } else { round };
         self.round_acked = self.round_acked.max(round.min(self.round_sent));
     }
 

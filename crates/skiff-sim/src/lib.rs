@@ -8,6 +8,7 @@ pub mod crash_points;
 mod failure;
 mod hash;
 pub mod linearizability;
+pub mod mutants;
 pub mod plan;
 mod random;
 mod reached;
