@@ -29,6 +29,11 @@ pub(super) fn examine<W: Workload>(workload: &W) -> Result<(), Finding> {
             return Err(Finding::NotDeterministic { number, first, second, cause });
         }
         let third = heir.apply(number, &command)?;
+        if crate::world::is_reordered(&first, &third) {
+            let cause = Cause::Order;
+            let (first, second) = (words(&first), words(&third));
+            return Err(Finding::NotDeterministic { number, first, second, cause });
+        }
         if first != third {
             let (first, second) = (words(&first), words(&third));
             return Err(Finding::SnapshotForgets { restored, number, first, second });
