@@ -5,7 +5,7 @@ use std::{
     collections::{HashMap, VecDeque},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -28,7 +28,7 @@ use crate::{
     clock::Clock,
     error::NodeError,
     inbox::{Mailbox, Note},
-    machine_task::{Waiting, Work},
+    machine_task::{Waiting, Work, give_up},
     status::Status,
 };
 
@@ -300,13 +300,9 @@ impl<M: Snapshots> Driver<M> {
 
     /// The machine has not answered this caller in time.
     fn refuse_in_machine(&self, token: Token, reason: Refused) {
-        for (_, callers) in &self.in_machine {
-            let mut callers = callers.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Ok(at) = callers.binary_search_by_key(&token, |(one, _)| *one) {
-                let (_, reply) = callers.remove(at);
-                let _gone = reply.send(Err(reason.into()));
-                return;
-            }
+        let found = self.in_machine.iter().find_map(|(_, callers)| give_up::<M>(callers, token));
+        if let Some(reply) = found {
+            let _gone = reply.send(Err(reason.into()));
         }
     }
 

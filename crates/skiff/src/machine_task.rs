@@ -18,9 +18,17 @@ use crate::inbox::{CommandReply, Mailbox};
 /// Answers an encoded question; there is none if the machine answers no questions from elsewhere.
 pub(crate) type QueryFn<M> = fn(&Applier<M>, &Bytes) -> Result<Bytes, Refused>;
 
-/// The local callers that a batch answers, in ascending order. The node's task keeps a hand on them,
-/// so that whoever has waited long enough is told so although the machine is not done.
+/// The local callers that a batch answers, in the order of their entries: mostly, but not always, that
+/// of their tokens, as some waited for a leader while others came. The node's task keeps a hand on
+/// them, so that whoever has waited long enough is told so although the machine is not done.
 pub(crate) type Waiting<M> = Arc<Mutex<Vec<(Token, CommandReply<M>)>>>;
+
+/// Takes a caller out that has waited long enough, if it is among these.
+pub(crate) fn give_up<M: Snapshots>(callers: &Waiting<M>, token: Token) -> Option<CommandReply<M>> {
+    let mut callers = callers.lock().unwrap_or_else(PoisonError::into_inner);
+    let at = callers.iter().position(|(one, _)| *one == token)?;
+    Some(callers.remove(at).1)
+}
 
 /// One thing to do on the machine, in order.
 pub(crate) enum Work<M: Snapshots> {
@@ -147,4 +155,23 @@ fn encode<R: Encoded>(response: &R) -> Result<Bytes, Refused> {
         reason: error.to_string(),
         outcome: Outcome::AppliedResponseLost,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use skiff_replica::KeepsNothing;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[test]
+    fn callers_are_found_in_whatever_order_they_came() {
+        let tokens = [5, 1, 2, 4, 3].map(Token);
+        let callers = tokens.map(|token| (token, oneshot::channel().0));
+        let callers: Waiting<KeepsNothing> = Arc::new(Mutex::new(Vec::from(callers)));
+        for token in tokens {
+            assert!(give_up::<KeepsNothing>(&callers, token).is_some(), "{token}");
+            assert!(give_up::<KeepsNothing>(&callers, token).is_none());
+        }
+    }
 }
