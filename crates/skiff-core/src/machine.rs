@@ -78,15 +78,14 @@ impl Machine {
         self.reads.insert(place, (index, token));
     }
 
-    /// The caller is gone.
-    pub(crate) fn cancel(&mut self, token: Token) {
-        let bytes = &mut self.proposal_bytes;
-        self.proposals.retain(|(_, one, size)| {
-            let stays = *one != token;
-            *bytes -= if stays { 0 } else { *size };
-            stays
-        });
-        self.reads.retain(|(_, one)| *one != token);
+    /// The caller is gone. Whether it was here.
+    pub(crate) fn cancel(&mut self, token: Token) -> bool {
+        if remove_first(&mut self.reads, |(_, one)| *one == token).is_some() {
+            return true;
+        }
+        let proposal = remove_first(&mut self.proposals, |(_, one, _)| *one == token);
+        self.proposal_bytes -= proposal.map_or(0, |(.., size)| size);
+        proposal.is_some()
     }
 
     /// The requests whose entries lie behind `index`: whether they take effect is unknown.
@@ -157,4 +156,9 @@ impl Machine {
         self.batch_bytes += bytes;
         Work::Do(Output::Apply(Apply { entries, tokens }))
     }
+}
+
+/// Takes one out of a queue. Callers mostly give up in the order they came, from the front.
+pub(crate) fn remove_first<T>(queue: &mut VecDeque<T>, is_it: impl Fn(&T) -> bool) -> Option<T> {
+    queue.iter().position(is_it).and_then(|at| queue.remove(at))
 }

@@ -472,7 +472,9 @@ impl Raft {
     }
 
     fn cancel(&mut self, token: Token) {
-        self.local.machine.cancel(token);
+        if self.local.machine.cancel(token) {
+            return;
+        }
         match &mut self.role {
             Role::Leader(leader) => leader.cancel(token),
             Role::Follower(follower) => follower.cancel(token),

@@ -3,7 +3,10 @@
 mod world;
 
 use bytes::Bytes;
-use skiff_core::{AppendOutcome, AppendReply, Message, NodeId, Round};
+use skiff_core::{
+    self as core, Append, AppendOutcome, AppendReply, Config, HardState, Instant, Membership,
+    Message, NodeId, Output, Position, Raft, Recovered, Round, Term, Token,
+};
 use skiff_replica::{Consistency, Event, Index, LinkId, Outcome, Refusal, State};
 use skiff_transport::{Answer as WireAnswer, Ask, Body, Envelope, Hello, Request, Standing};
 use world::{Answer, MS, SECOND, Spec, World, bytes, followers, stranger::Stranger};
@@ -196,4 +199,72 @@ fn questions_to_a_slow_machine_are_bounded() {
     world.run(SECOND);
     let last = answers(&world, "a", link).pop().expect("it is answered");
     assert_eq!((last.id, last.result), (999, Ok(bytes("\x01"))));
+}
+
+/// Readers that gave up all at once, behind a slow machine or a leader that did not answer, were looked
+/// for one by one among all others: two hundred thousand of them kept the loop for minutes.
+#[test]
+fn readers_give_up_without_being_searched_for() {
+    const READERS: u64 = 200_000;
+    let (me, other) = (NodeId(1), NodeId(2));
+    let raft = |members: &[NodeId]| {
+        let mut config = Config::new(me);
+        config.check_invariants = false;
+        let recovered = Recovered {
+            hard_state: HardState { term: Term(1), vote: None },
+            base: Position::new(1, 1),
+            last: Position::new(1, 1),
+            membership: Membership::of(members.iter().copied()),
+            applied: Index(1),
+            ..Recovered::default()
+        };
+        Raft::new(Instant(0), config, recovered).expect("it can start")
+    };
+    let poll = |raft: &mut Raft, now: Instant| {
+        let mut ready = 0;
+        while let Some(output) = raft.poll() {
+            match output {
+                Output::Persist(write) => {
+                    raft.step(now, core::Input::Persisted { write: write.id })
+                }
+                Output::ReadReady { .. } => ready += 1,
+                _ => {}
+            }
+        }
+        ready
+    };
+    let read_and_give_up = |raft: &mut Raft, now: Instant| {
+        for token in 1..=READERS {
+            raft.step(now, core::Input::Read { token: Token(token) });
+        }
+        poll(raft, now);
+        for token in 1..READERS {
+            raft.step(now, core::Input::Cancel { token: Token(token) });
+        }
+    };
+
+    // Alone, it leads, and its machine does not apply what began its term.
+    let mut alone = raft(&[me]);
+    let now = alone.deadline().expect("it will campaign");
+    alone.step(now, core::Input::Timeout);
+    poll(&mut alone, now);
+    assert!(alone.is_leader());
+    read_and_give_up(&mut alone, now);
+    alone.step(now, core::Input::Applied { index: alone.committed() });
+    assert_eq!(poll(&mut alone, now), 1, "only the last is still there");
+
+    // One that follows asks its leader, which does not answer.
+    let mut follower = raft(&[me, other]);
+    let append = Append {
+        seq: 1,
+        round: Round(1),
+        prev: Position::new(1, 1),
+        entries: Vec::new(),
+        commit: Index(1),
+    };
+    let message = Message::Append(append);
+    follower.step(Instant(1), core::Input::Message { from: other, term: Term(2), message });
+    poll(&mut follower, Instant(1));
+    assert_eq!(follower.leader(), Some(other));
+    read_and_give_up(&mut follower, Instant(1));
 }

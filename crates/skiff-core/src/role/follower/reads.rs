@@ -1,10 +1,11 @@
 //! Reads that wait at a follower for an index from the leader (dissertation 6.4).
 
-use alloc::vec::Vec;
+use alloc::{collections::VecDeque, vec::Vec};
 
 use crate::{
     error::Reject,
     local::Local,
+    machine::remove_first,
     mutants::{Mutant, planted},
     types::{Index, Instant, NodeId, Token},
 };
@@ -12,7 +13,7 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ForwardedReads {
     /// Not asked for yet.
-    pub(crate) waiting: Vec<Token>,
+    pub(crate) waiting: VecDeque<Token>,
     /// Asked for, each batch under a name that is never used again.
     pub(crate) asked: Vec<Batch>,
 }
@@ -21,12 +22,12 @@ pub(crate) struct ForwardedReads {
 pub(crate) struct Batch {
     pub(crate) id: u64,
     asked_at: Instant,
-    pub(crate) tokens: Vec<Token>,
+    pub(crate) tokens: VecDeque<Token>,
 }
 
 impl ForwardedReads {
     pub(crate) fn wait(&mut self, token: Token) {
-        self.waiting.push(token);
+        self.waiting.push_back(token);
     }
 
     /// Closes the next batch and names it: what is asked later cannot profit from its answer.
@@ -62,8 +63,9 @@ impl ForwardedReads {
     }
 
     pub(crate) fn cancel(&mut self, token: Token) {
-        self.waiting.retain(|one| *one != token);
-        self.asked.iter_mut().for_each(|batch| batch.tokens.retain(|one| *one != token));
+        let asked = self.asked.iter_mut().map(|batch| &mut batch.tokens);
+        let mut all = asked.chain([&mut self.waiting]);
+        all.any(|tokens| remove_first(tokens, |one| *one == token).is_some());
     }
 
     /// There is nobody left to answer.

@@ -4,6 +4,7 @@
 use alloc::{collections::VecDeque, vec::Vec};
 
 use crate::{
+    machine::remove_first,
     mutants::{Mutant, planted},
     types::{Index, NodeId, Round, Token},
 };
@@ -20,14 +21,14 @@ pub(crate) enum Reader {
 #[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct Reads {
     /// In no round yet, each with the index it must see.
-    waiting: Vec<(Index, Reader)>,
+    waiting: VecDeque<(Index, Reader)>,
     /// Rounds under way, oldest first.
-    rounds: VecDeque<(Round, Vec<(Index, Reader)>)>,
+    rounds: VecDeque<(Round, VecDeque<(Index, Reader)>)>,
 }
 
 impl Reads {
     pub(crate) fn wait(&mut self, index: Index, reader: Reader) {
-        self.waiting.push((index, reader));
+        self.waiting.push_back((index, reader));
     }
 
     pub(crate) fn is_idle(&self) -> bool {
@@ -52,10 +53,10 @@ impl Reads {
     }
 
     pub(crate) fn cancel(&mut self, token: Token) {
-        let other =
-            |(_, reader): &(Index, Reader)| !matches!(reader, Reader::Local(t) if *t == token);
-        self.waiting.retain(other);
-        self.rounds.iter_mut().for_each(|(_, reads)| reads.retain(other));
+        let is_it =
+            |(_, reader): &(Index, Reader)| matches!(reader, Reader::Local(t) if *t == token);
+        let mut all = self.rounds.iter_mut().map(|(_, reads)| reads).chain([&mut self.waiting]);
+        all.any(|reads| remove_first(reads, is_it).is_some());
     }
 
     /// All that wait, which will not be served.
