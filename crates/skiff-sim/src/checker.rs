@@ -164,6 +164,7 @@ impl Judges {
     /// A write has become durable; `unsynced` operations on files are not.
     pub(crate) fn written(&mut self, node: usize, write: &Write, unsynced: usize) -> Judged {
         self.ledgers[node].written(write);
+        self.no_storm.got_on(write.entries.len());
         let found = must(unsynced == 0 || self.lenient, || {
             format!("a write is told durable, but no sync covers {unsynced} operations of it")
         });

@@ -11,6 +11,9 @@ const JOBS_MAX: u32 = 20_000;
 const SENDS_MAX: u32 = 4_000;
 /// And so many more for each call that reaches it.
 const SENDS_PER_CALL: u32 = 20;
+/// And so many more for each entry that becomes durable somewhere: where messages overtake each
+/// other, each refusal has the leader send a window again.
+const SENDS_PER_ENTRY: usize = 64;
 const WINDOW: u64 = 50 * MS;
 /// So many things may happen at one moment.
 const AT_ONCE_MAX: u32 = 100_000;
@@ -45,6 +48,14 @@ impl NoStorm {
     /// A node is asked something.
     pub(crate) fn asked(&mut self, node: usize) {
         self.sends[node].2 += SENDS_PER_CALL;
+    }
+
+    /// Entries have become durable on one of the nodes.
+    pub(crate) fn got_on(&mut self, entries: usize) {
+        let more = u32::try_from(entries * SENDS_PER_ENTRY).unwrap_or(SENDS_MAX);
+        for (_, _, most) in &mut self.sends {
+            *most = most.saturating_add(more);
+        }
     }
 
     /// A node sends a message.
