@@ -76,13 +76,17 @@ impl Campaign {
     /// The plan of a seed.
     #[must_use]
     pub fn plan(&self, seed: u64) -> Plan {
-        let mode = self.mode.unwrap_or_else(|| match mix(seed) % 10 {
-            0..7 => Mode::Crash,
-            7..9 => Mode::Recoverable,
-            _ => Mode::Unlimited,
-        });
+        let canary = self.canary && mix(seed ^ 1).is_multiple_of(CANARY_IN);
+        let mode = match (self.mode, mix(seed) % 10) {
+            // Where disks are damaged anyway, not everything is judged.
+            _ if canary => Mode::Crash,
+            (Some(mode), _) => mode,
+            (None, 0..7) => Mode::Crash,
+            (None, 7..9) => Mode::Recoverable,
+            (None, _) => Mode::Unlimited,
+        };
         let mut plan = Plan::of_seed(seed, Limits { mode, nodes: self.nodes, nanos: self.nanos });
-        plan.canary = self.canary && mix(seed ^ 1).is_multiple_of(CANARY_IN);
+        plan.canary = canary;
         plan
     }
 
