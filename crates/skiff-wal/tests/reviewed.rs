@@ -10,5 +10,7 @@ mod damage;
 mod full;
 #[path = "reviewed/lives.rs"]
 mod lives;
+#[path = "reviewed/store.rs"]
+mod store;
 #[path = "reviewed/suspicions.rs"]
 mod suspicions;
