@@ -19,7 +19,7 @@ use skiff_tcp::TcpTransport;
 use tokio::{sync::watch, time::Instant};
 
 use self::link::{Asked, Link, refusal};
-use crate::{error::StartError, status::Status};
+use crate::{clock::FAR, error::StartError, status::Status};
 
 /// How long to wait before asking again when nobody leads or all are busy.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -110,10 +110,11 @@ impl<M> Client<M> {
         Ok(Self { cluster: Arc::new(cluster), timeout, machine: PhantomData })
     }
 
-    /// The same client with another time limit for each call. Default: 3 s.
+    /// The same client with another time limit for each call. Default: 3 s. More than thirty years are
+    /// taken for thirty years, so `Duration::MAX` waits for ever.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.timeout = timeout.min(FAR);
         self
     }
 

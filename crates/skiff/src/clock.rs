@@ -25,10 +25,12 @@ impl Clock {
 
     /// A moment of this clock as one of the runtime's.
     pub(crate) fn runtime_instant(self, at: replica::Instant) -> tokio::time::Instant {
-        let far = Duration::from_secs(30 * 365 * 24 * 3600);
-        (self.origin + Duration::from_nanos(at.0).min(far)).into()
+        (self.origin + Duration::from_nanos(at.0).min(FAR)).into()
     }
 }
+
+/// Thirty years: as good as for ever, and small enough that no clock overflows.
+pub(crate) const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 
 /// A span in nanoseconds; 584 years at most.
 pub(crate) fn nanos(span: Duration) -> u64 {

@@ -437,6 +437,19 @@ async fn a_client_keeps_to_the_instance_it_met() {
     assert_eq!(status.id, "b", "it tells how it is");
 }
 
+/// A client that was to wait for as long as it takes panicked.
+#[tokio::test]
+async fn a_client_may_wait_for_ever() {
+    let network = MemoryNetwork::new();
+    let node = Node::builder().state_machine(Counter::default()).id("a").bootstrap();
+    let node = node.transport(network.transport()).start().await.unwrap();
+    soon("ready", node.ready()).await.unwrap();
+    let client = Client::<Counter>::over(network.transport(), "skiff", ["a"]).unwrap();
+    let client = client.with_timeout(Duration::MAX);
+    assert_eq!(soon("a response", client.command(1)).await.unwrap(), 1);
+    assert_eq!(soon("a status", client.status("a")).await.unwrap().id, "a");
+}
+
 /// A log whose reader panics.
 struct Unreadable(Box<dyn LogStore>);
 
