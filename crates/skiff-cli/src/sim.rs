@@ -3,6 +3,7 @@
 pub(crate) mod args;
 mod campaign;
 mod crash_points;
+mod explore;
 mod mutants;
 mod one;
 mod progress;
@@ -18,6 +19,7 @@ pub(crate) fn run(args: &Sim) -> Result<(), Failure> {
     match (&args.plan, args.seed) {
         _ if args.crash_points => crash_points::run(args),
         _ if args.mutants => mutants::run(args),
+        _ if args.explore => explore::run(args),
         (Some(file), _) => one::plan(args, file),
         (None, Some(seed)) => one::seed(args, seed),
         (None, None) => campaign::run(args),

@@ -1,10 +1,13 @@
 //! What of a node decides its future, for searches that must know whether they were here before.
 //!
-//! Time is left out but for what it has led to: whether a timer is armed, a leader counts as heard, a
-//! message as lost, the disk as stuck. When a timer fires is for the searcher to choose. Left out too
-//! are the numbers of writes and loads, the dice and the settings. What an entry holds is taken to
-//! follow from its place, as log matching says. Two nodes taken for the same by mistake hide what
-//! only one of them would do; no search is led to a state that cannot be, as each has steps of its own.
+//! Of the time it counts how long ago things were, or how soon they will be, and no longer than it
+//! matters. Left out are the numbers of writes and loads, the settings, and the dice, which a search
+//! loads ([`Raft::load_dice`]). Left out too is when a leader next gives a sign of life: that is for the
+//! searcher, who must let the heartbeat interval go by each time. What an entry holds is taken to follow
+//! from its place, as log matching says.
+//!
+//! Two nodes taken for the same by mistake hide what only one of them would do; no search is led to a
+//! state that cannot be, as each has steps of its own.
 
 use core::hash::{Hash, Hasher};
 
@@ -14,13 +17,19 @@ use crate::{
     inflights::Inflight,
     local::Local,
     log::Log,
+    outbox::{Outbox, Promise},
     progress::Progress,
     raft::Raft,
+    rng::Rng,
     role::{
         Role, candidate::Candidate, follower::Follower, leader::Leader, pre_candidate::PreCandidate,
     },
-    types::NodeId,
+    types::{Instant, NodeId},
 };
+
+/// After so many lost elections the timeout, after so many losses the patience, no longer doubles.
+const DOUBLINGS_MAX: u32 = 3;
+const BACKOFF_MAX: u32 = 3;
 
 impl Raft {
     /// Feeds `to` what decides what this node will do, once nothing is left to poll. `members` are
@@ -29,14 +38,16 @@ impl Raft {
     #[doc(hidden)]
     pub fn fingerprint(&self, members: &[NodeId], to: &mut impl Hasher) {
         let local = &self.local;
-        (self.stopped.is_some(), local.hard, local.election_at.is_some()).hash(to);
+        let due = local.election_at.map(|at| at.since(local.now));
+        (self.stopped.is_some(), local.hard, due, local.failed_rounds.min(DOUBLINGS_MAX)).hash(to);
         log(&local.log, to);
         disk(&local.disk, local, to);
         let machine = &local.machine;
         (machine.applied(), machine.handed(), &machine.batches).hash(to);
         (&machine.proposals, &machine.reads).hash(to);
         list(local.loads.under_way.values(), to);
-        (&local.members.later, &local.outbox.promises).hash(to);
+        local.members.later.hash(to);
+        promises(&local.outbox, members, to);
         core::mem::discriminant(&self.role).hash(to);
         match &self.role {
             Role::PreCandidate(PreCandidate { granted })
@@ -47,12 +58,51 @@ impl Raft {
             Role::Leader(role) => leader(role, local, members, to),
         }
     }
+
+    /// From now on the dice fall as with this seed. Nodes that are alike then do the same.
+    #[doc(hidden)]
+    pub const fn load_dice(&mut self, seed: u64) {
+        self.local.rng = Rng::new(seed);
+    }
 }
 
 /// Lists begin with their length, so that no two of them together look like another two.
 fn list<T: Hash>(items: impl ExactSizeIterator<Item = T>, to: &mut impl Hasher) {
     items.len().hash(to);
     items.for_each(|item| item.hash(to));
+}
+
+/// Only the order of those for one member matters.
+fn promises(outbox: &Outbox, members: &[NodeId], to: &mut impl Hasher) {
+    for id in members {
+        let theirs = outbox.promises.iter().filter(|one| Addressee::of(one) == Some(*id));
+        theirs.for_each(|promise| promise.hash(to));
+        to.write_u8(u8::MAX);
+    }
+}
+
+/// Picks the first id out of what is hashed.
+#[derive(Default)]
+struct Addressee(Option<NodeId>);
+
+impl Addressee {
+    fn of(promise: &Promise) -> Option<NodeId> {
+        let mut addressee = Self::default();
+        promise.hash(&mut addressee);
+        addressee.0
+    }
+}
+
+impl Hasher for Addressee {
+    fn write(&mut self, _: &[u8]) {}
+
+    fn write_u128(&mut self, id: u128) {
+        self.0.get_or_insert(NodeId(id));
+    }
+
+    fn finish(&self) -> u64 {
+        0
+    }
 }
 
 fn log(log: &Log, to: &mut impl Hasher) {
@@ -64,11 +114,17 @@ fn log(log: &Log, to: &mut impl Hasher) {
 
 fn disk(disk: &Disk, local: &Local, to: &mut impl Hasher) {
     let patience = local.config.max_election_timeout;
-    let stuck_at = |at| disk.is_stuck(at, patience);
-    (disk.durable, disk.retry_at.is_some(), disk.outstanding.map(|write| write.hard_state))
+    (disk.durable, disk.retry_at.map(|at| at.since(local.now))).hash(to);
+    disk.outstanding
+        .map(|write| (write.hard_state, age(write.since, local, patience + 1)))
         .hash(to);
-    // Whether this node may campaign now, and when its timer fires.
-    (stuck_at(local.now), local.election_at.map(|at| stuck_at(at.max(local.now)))).hash(to);
+    // Whether it was told that the write takes long.
+    disk.deadline(patience).is_some().hash(to);
+}
+
+/// How long ago that was, as far as it matters.
+fn age(at: Instant, local: &Local, matters: u64) -> u64 {
+    local.now.since(at).min(matters)
 }
 
 fn follower(role: &Follower, local: &Local, to: &mut impl Hasher) {
@@ -79,21 +135,23 @@ fn follower(role: &Follower, local: &Local, to: &mut impl Hasher) {
 }
 
 fn leader(role: &Leader, local: &Local, members: &[NodeId], to: &mut impl Hasher) {
-    (role.round, role.seq_floor, role.term_start, role.lagging.map(|(index, _)| index)).hash(to);
+    (role.round, role.seq_floor, role.term_start).hash(to);
+    let patience = 2 * local.config.max_election_timeout;
+    role.lagging.map(|(index, since)| (index, age(since, local, patience))).hash(to);
     role.reads.hash(to);
     members.iter().filter_map(|id| role.peers.get(id)).for_each(|peer| progress(peer, local, to));
 }
 
 fn progress(peer: &Progress, local: &Local, to: &mut impl Hasher) {
     let config = &local.config;
-    let overdue = |at| local.now.since(at) >= config.min_election_timeout << peer.backoff;
-    let sent = |one: &Inflight| (one.seq, one.last, one.bytes, overdue(one.sent_at));
+    let longest = config.min_election_timeout << BACKOFF_MAX;
+    let sent = |one: &Inflight| (one.seq, one.last, one.bytes, age(one.sent_at, local, longest));
     (peer.matched, peer.next, peer.state, peer.paused, peer.seq, peer.matched_seq).hash(to);
     (peer.reverted, peer.commit_sent, peer.round_sent, peer.round_acked, peer.backoff).hash(to);
     (peer.load_failed, peer.life_due, peer.probe.as_ref().map(sent)).hash(to);
     list(peer.loaded.iter().map(Entry::position), to);
     list(peer.inflights.queue.iter().map(sent), to);
-    (local.now.since(peer.heard) >= config.max_election_timeout).hash(to);
+    age(peer.heard, local, config.max_election_timeout).hash(to);
 }
 
 #[cfg(test)]
@@ -115,9 +173,13 @@ mod tests {
     const MEMBERS: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
 
     fn node() -> Raft {
+        started_at(Instant(0))
+    }
+
+    fn started_at(now: Instant) -> Raft {
         let membership = Membership::of(MEMBERS);
         let recovered = Recovered { membership, ..Recovered::default() };
-        Raft::new(Instant(0), Config::new(NodeId(1)), recovered).unwrap()
+        Raft::new(now, Config::new(NodeId(1)), recovered).unwrap()
     }
 
     fn print(raft: &Raft) -> u64 {
@@ -132,10 +194,28 @@ mod tests {
     }
 
     #[test]
-    fn time_alone_changes_nothing() {
-        let mut later = node();
-        later.step(Instant(7), Input::Timeout);
+    fn what_time_it_is_does_not_matter_but_how_long_it_waited_does() {
+        let mut later = started_at(Instant(7));
         assert_eq!(print(&later), print(&node()));
+        later.step(Instant(8), Input::Timeout);
+        assert_ne!(print(&later), print(&node()));
+    }
+
+    #[test]
+    fn promises_to_one_member_keep_their_order_and_to_two_have_none() {
+        let asked = |order: [(u128, Message); 2]| {
+            let mut node = node();
+            node.step(Instant(0), refusal(1));
+            for (from, message) in order {
+                let (from, term) = (NodeId(from), Term(0));
+                node.step(Instant(0), Input::Message { from, term, message });
+            }
+            print(&node)
+        };
+        let pre_vote = || Message::PreVote { campaign: Term(1), last: Position::ZERO };
+        let vote = || Message::Vote { last: Position::ZERO, transfer: false };
+        assert_eq!(asked([(2, vote()), (3, pre_vote())]), asked([(3, pre_vote()), (2, vote())]));
+        assert_ne!(asked([(2, vote()), (2, pre_vote())]), asked([(2, pre_vote()), (2, vote())]));
     }
 
     #[test]

@@ -16,18 +16,26 @@ mod ledger;
 mod letter;
 mod member;
 mod memo;
+mod presets;
 mod print;
 mod search;
+mod spent;
 mod state;
 mod step;
+#[cfg(test)]
+mod tests;
 mod trace;
 mod turn;
+
+use std::fmt;
+
+use serde::Serialize;
 
 pub use self::bounds::{Bounds, Budget, UNLIMITED};
 use self::{member::Setup, search::Search};
 
 /// What a search found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// States that differ by more than the names of nodes and what does not matter.
     pub distinct: u64,
@@ -35,15 +43,18 @@ pub struct Report {
     pub transitions: u64,
     /// How many states are so many steps away from the first, and no fewer.
     pub by_depth: Vec<u64>,
-    /// Why it ended; `None` while it is under way.
-    pub end: Option<End>,
+    /// Why it ended, or that it is under way.
+    pub end: End,
     /// What broke, if anything did.
     pub violation: Option<Violation>,
 }
 
 /// Why a search ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum End {
+    /// It has not.
+    UnderWay,
     /// There is nothing more within the bounds.
     Exhausted,
     /// A rule was broken.
@@ -54,8 +65,20 @@ pub enum End {
     Told,
 }
 
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UnderWay => "under way",
+            Self::Exhausted => "exhausted",
+            Self::Violation => "a rule is broken",
+            Self::TooMany => "too many",
+            Self::Told => "stopped",
+        })
+    }
+}
+
 /// A broken rule, and a shortest way to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Violation {
     /// What should hold.
     pub rule: String,
@@ -67,11 +90,7 @@ pub struct Violation {
 
 /// Searches with so many threads, until nothing is left or `go_on` says no to how it stands, which it is
 /// asked every few thousand states. What is found does not depend on the number of threads.
-pub fn explore(
-    bounds: &Bounds,
-    threads: usize,
-    go_on: &mut dyn FnMut(&Report) -> bool,
-) -> Report {
+pub fn explore(bounds: &Bounds, threads: usize, go_on: &mut dyn FnMut(&Report) -> bool) -> Report {
     Search::new(bounds).run(threads, go_on)
 }
 

@@ -5,6 +5,7 @@ mod campaign;
 mod check;
 mod checker;
 pub mod crash_points;
+pub mod explore;
 mod failure;
 mod hash;
 pub mod linearizability;

@@ -56,6 +56,9 @@ pub(crate) struct Sim {
     /// Cut the power at every output and every operation of the disk of short runs
     #[arg(long, group = "kind")]
     pub(crate) crash_points: bool,
+    /// Try every order of events in a cluster of three, within bounds
+    #[arg(long, group = "kind")]
+    pub(crate) explore: bool,
     /// With one of these: only a small part, for a quick look
     #[arg(long, requires = "kind")]
     pub(crate) smoke: bool,

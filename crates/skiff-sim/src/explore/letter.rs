@@ -29,9 +29,9 @@ impl Letter {
         Self { from, to, term, message, print }
     }
 
-    /// Equal ones are neighbours in this order.
-    pub(super) const fn order(&self) -> (Node, Node, Term, u64) {
-        (self.to, self.from, self.term, self.print)
+    /// Whom it goes to, and from whom.
+    pub(super) const fn link(&self) -> (Node, Node) {
+        (self.to, self.from)
     }
 }
 

@@ -13,6 +13,9 @@ use super::step::Node;
 /// How many nodes there are.
 pub(super) const NODES: usize = 3;
 
+/// All of them.
+pub(super) const ALL: [Node; NODES] = [0, 1, 2];
+
 /// The two ways round.
 pub(super) const WAYS: [Way; 2] = [Way::Up, Way::Down];
 
@@ -85,7 +88,7 @@ impl SeenFrom {
 
     /// All nodes in the order in which this one names them.
     pub(super) fn members(&self) -> [NodeId; NODES] {
-        [0, 1, 2].map(|place| id(self.way.at(self.me, place)))
+        ALL.map(|place| id(self.way.at(self.me, place)))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::letter::Letter;
+use super::{letter::Letter, print::mix};
 
 /// One of the three nodes.
 pub(super) type Node = u8;
@@ -33,8 +33,8 @@ pub(super) enum Event<'a> {
 
 impl Event<'_> {
     /// Tells this event from all others that one node can be given.
-    pub(super) fn key(&self) -> u64 {
-        match self {
+    pub(super) fn key(&self, pace: Pace) -> u64 {
+        let event = match self {
             Self::Letter(letter) => letter.print.rotate_left(u32::from(letter.from)),
             Self::ElectionTimeout => 1,
             Self::Heartbeat => 2,
@@ -45,19 +45,34 @@ impl Event<'_> {
             Self::Crash { kept: false } => 7,
             Self::Crash { kept: true } => 8,
             Self::Disconnect(node) => 16 + u64::from(*node),
-        }
+        };
+        mix(event) ^ u64::from(pace == Pace::Slow)
     }
+}
+
+/// What one step from one state to another begins with.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Cause {
+    /// The message at this place is delivered; it may stay on its way nevertheless.
+    Letter { place: usize, stays: bool },
+    /// Something else happens at a node.
+    At(Node, Event<'static>),
+}
+
+/// How long the disk takes for a write that a node begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// It is done before anything else happens.
+    Prompt,
+    /// It is done when the search says so.
+    Slow,
 }
 
 /// One step from one state to another.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Step {
-    /// The message at this place is delivered; it may stay on its way nevertheless.
-    Deliver { place: usize, stays: bool },
-    /// The message at this place is lost.
-    Lose { place: usize },
-    /// Something else happens at a node.
-    At(Node, Event<'static>),
+pub(super) struct Step {
+    pub(super) cause: Cause,
+    pub(super) pace: Pace,
 }
 
 /// The name of a node in a trace.
