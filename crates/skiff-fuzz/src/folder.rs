@@ -1,5 +1,7 @@
 //! A log's folder on a simulated disk, and what must hold of it whatever stands in its files.
 
+use std::sync::OnceLock;
+
 use bytes::Bytes;
 use crc32c::crc32c;
 use skiff_core::{Entry, HardState, Index, LogTime, NodeId, Payload, Position, Term, Write};
@@ -72,6 +74,11 @@ pub(crate) fn save_snapshot(opened: &mut Opened<SimDisk>, position: Position) {
 /// A folder in which there is one of everything: several segments, a log that began anew, a
 /// truncation, a vote, a snapshot.
 pub(crate) fn example() -> SimDisk {
+    static MADE: OnceLock<SimDisk> = OnceLock::new();
+    MADE.get_or_init(make_example).fork()
+}
+
+fn make_example() -> SimDisk {
     let disk = SimDisk::new();
     let mut opened = open(&disk);
     let base = Position::new(1, 1);
