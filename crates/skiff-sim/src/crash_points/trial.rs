@@ -35,6 +35,7 @@ impl Trial {
 
     /// Tries all choices. Returns how many operations there are in what the disk was doing.
     fn spot(&mut self, script: &Script, spot: Spot, down: u64, extent: &CrashPoints) -> u64 {
+        self.choices += 1;
         let first = self.case(script, PowerCut { spot, choice: Choice::nothing(), down });
         let Some(struck) = first.struck else { return 0 };
         let mut seen = BTreeSet::from([left_by(&Choice::nothing(), &struck.disk)]);
