@@ -58,6 +58,9 @@ good! {
     // 1, 2, and the unknown 1.
     unknown_write_brings_an_overwritten_value_back:
         write(1, 0, 10), lost_write(1, 20), write(2, 30, 40), read(2, 50, 60), read(1, 70, 80);
+    // 3, 1, sum 3, unknown 1. Spent on the sum it would be missing in the end, with the same placed.
+    unknown_write_is_saved_for_when_it_is_needed:
+        write(1, 0, 20), write(3, 10, 30), lost_write(1, 15), add(2, 3, 40, 50), read(3, 52, 55), read(1, 60, 70);
     // Both of two equal ones are needed, for one value twice.
     two_equal_unknown_writes_seen_in_turns_with_another:
         lost_write(1, 0), lost_write(1, 0), read(1, 10, 20), write(2, 30, 40), read(2, 50, 60), read(1, 70, 80);

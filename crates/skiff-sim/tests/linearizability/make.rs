@@ -95,7 +95,7 @@ fn act(random: &mut Rng, kind: Kind) -> Act {
         let expected = random.u64(0..=kind.values).checked_sub(1);
         Act::Cas { expected, new: random.u64(0..kind.values) }
     } else {
-        Act::Add(random.u64(1..=kind.values))
+        Act::Add(random.u64(1..=kind.values.min(100)))
     }
 }
 
