@@ -90,12 +90,12 @@ pub(crate) struct Changed {
 }
 
 impl Judges {
-    pub(crate) fn new(nodes: usize, lenient: bool) -> Self {
+    pub(crate) fn new(nodes: usize) -> Self {
         Self {
             now: 0,
             ledgers: vec![Ledger::default(); nodes],
             wiped: BTreeSet::new(),
-            lenient,
+            lenient: false,
             seen: vec![Seen::default(); nodes],
             committed_in: BTreeMap::new(),
             election_safety: ElectionSafety::default(),

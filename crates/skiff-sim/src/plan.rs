@@ -7,7 +7,7 @@ mod knobs;
 mod make;
 
 pub use self::{
-    faults::{Cut, Damage, Fault, Point, Who},
+    faults::{Cut, Damage, Fault, Lie, Point, Who},
     knobs::{ClockKnobs, Forming, Knobs},
     make::Limits,
 };

@@ -70,6 +70,7 @@ reached! {
     messages_doubled: "messages doubled",
     messages_overtaken: "messages overtaken by later ones",
     damages: "disks damaged",
+    lies: "disks that began to lie",
     damage_found: "nodes that refused to start on a damaged disk",
     healed: "runs in which progress came after the faults",
 }

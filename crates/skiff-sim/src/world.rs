@@ -34,7 +34,7 @@ use crate::{
     checker::Judges,
     failure::Failure,
     hash,
-    plan::{Damage, Fault, Plan},
+    plan::Plan,
     random::Streams,
     reached::Reached,
     workload::{Operation, Workload},
@@ -78,9 +78,6 @@ impl<'w, 't, W: Workload> World<'w, 't, W> {
     pub(crate) fn new(plan: &'w Plan, workload: &'w W, tracer: Option<Tracer<'t>>) -> Self {
         let clocks = plan.knobs.clocks.iter().map(|knobs| Clock::new(knobs.offset, knobs.drift));
         let nodes: Vec<_> = clocks.take(plan.nodes).map(Node::new).collect();
-        // What only honest disks can promise is not judged where they are not.
-        let rolls_back = |fault: &Fault| matches!(fault, Fault::Damage { damage, .. } if *damage == Damage::RollBack);
-        let lenient = plan.faults.iter().any(|(_, fault)| rolls_back(fault));
         Self {
             plan,
             workload,
@@ -89,7 +86,7 @@ impl<'w, 't, W: Workload> World<'w, 't, W> {
             queue: Queue::default(),
             network: Network::new(nodes.len()),
             random: Streams::new(plan.seed),
-            judges: Judges::new(nodes.len(), lenient),
+            judges: Judges::new(nodes.len()),
             nodes,
             reached: Reached::default(),
             hash: hash::Running::default(),

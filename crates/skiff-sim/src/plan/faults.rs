@@ -124,6 +124,15 @@ pub enum Fault {
         /// For how long the node stays away.
         down: u64,
     },
+    /// The disk says that all is well, and it is not.
+    Lie {
+        /// Whose.
+        who: Who,
+        /// About what.
+        lie: Lie,
+        /// Which place, among all there are.
+        place: u64,
+    },
 }
 
 /// A point in a node's work.
@@ -192,4 +201,16 @@ pub enum Damage {
     RollBack,
     /// The folder is empty.
     Wipe,
+}
+
+/// What a disk lies about. No node can know of it while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Lie {
+    /// The next so many syncs do nothing.
+    Syncs(u64),
+    /// The how manieth write from now on lands in another place.
+    Astray(u64),
+    /// What is read of a file at the next start, and after it, is what stood there some time ago. The
+    /// node is killed, and is back after so long.
+    Stale(u64),
 }

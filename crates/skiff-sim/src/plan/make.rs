@@ -4,7 +4,8 @@
 use fastrand::Rng;
 
 use super::{
-    ClockKnobs, Cut, Damage, Fault, Forming, Knobs, MS, Mode, Plan, PlannedCall, Point, SECOND, Who,
+    ClockKnobs, Cut, Damage, Fault, Forming, Knobs, Lie, MS, Mode, Plan, PlannedCall, Point,
+    SECOND, Who,
 };
 use crate::random::stream;
 
@@ -266,6 +267,7 @@ impl Faults {
         let first = self.random.usize(0..self.nodes);
         let detected = [Damage::FlipBit, Damage::ZeroSector, Damage::LoseFile];
         let kinds: &[Damage] = match self.limits.mode {
+            Mode::Unlimited if one_in(&mut self.random, 3) => return self.lies(from),
             Mode::Unlimited if self.random.bool() => &[Damage::RollBack, Damage::Wipe],
             _ => &detected,
         };
@@ -282,6 +284,19 @@ impl Faults {
             };
             let at = self.random.u64(from..self.limits.nanos);
             self.made.push((at, fault));
+        }
+    }
+    /// Disks that lie.
+    fn lies(&mut self, from: u64) {
+        for _ in 0..self.random.u32(1..9) {
+            let lie = match self.random.u32(0..3) {
+                0 => Lie::Syncs(self.random.u64(1..20)),
+                1 => Lie::Astray(self.random.u64(1..20)),
+                _ => Lie::Stale(self.nanos()),
+            };
+            let (who, place) = (self.who(), self.random.u64(..));
+            let at = self.random.u64(from.min(self.limits.nanos - 1)..self.limits.nanos);
+            self.made.push((at, Fault::Lie { who, lie, place }));
         }
     }
 }

@@ -4,7 +4,7 @@ use skiff_wal::disk::{Disk, sim::SimDisk};
 
 use super::{Step, World, queue::Event};
 use crate::{
-    plan::{Cut, Damage, Fault, Point, Who},
+    plan::{Cut, Damage, Fault, Lie, Point, Who},
     workload::Workload,
 };
 
@@ -119,6 +119,10 @@ impl<W: Workload> World<'_, '_, W> {
                 let at = until(down);
                 self.queue.push(at, node, 0, Event::Start);
             }
+            Fault::Lie { who, lie, place } => {
+                let node = self.find(who);
+                self.lie(node, lie, place);
+            }
         }
         Ok(())
     }
@@ -206,6 +210,7 @@ impl<W: Workload> World<'_, '_, W> {
                 state.image = Some(state.disk.fork());
                 state.disk = older;
                 state.is_damaged = true;
+                self.judges.lenient = true;
             }
             Damage::FlipBit | Damage::ZeroSector | Damage::LoseFile => {
                 if !self.damage_file(node, damage, place) {
@@ -214,6 +219,35 @@ impl<W: Workload> World<'_, '_, W> {
             }
         }
         self.reached.damages += 1;
+    }
+
+    /// From now on a disk does not do what it says. What only honest disks can promise is not judged
+    /// any more.
+    fn lie(&mut self, node: usize, lie: Lie, place: u64) {
+        let mut files = self.nodes[node].disk.list().unwrap_or_default();
+        files.sort();
+        let count = files.len().max(1) as u64;
+        let file = usize::try_from(place % count).ok().and_then(|n| files.get(n).cloned());
+        let Some(file) = file else { return };
+        self.trace(node, |_| format!("its disk begins to lie: {lie:?}, {file}"));
+        self.judges.lenient = true;
+        self.reached.lies += 1;
+        self.nodes[node].is_damaged = true;
+        match lie {
+            Lie::Syncs(count) => self.nodes[node].disk.lie_syncs(count),
+            Lie::Astray(nth) => {
+                let disk = &self.nodes[node].disk;
+                let size = disk.content(&file).map_or(1, |content| content.len() as u64).max(1);
+                disk.misdirect_write(nth, &file, place / count % size / 512 * 512);
+            }
+            Lie::Stale(down) => {
+                self.end_process(node, false, down);
+                let state = &mut self.nodes[node];
+                let older = state.image.take().unwrap_or_else(|| state.disk.fork());
+                state.image = Some(state.disk.fork());
+                state.disk.stale_reads(&file, 0..u64::MAX, &older.image(), 0..u64::MAX);
+            }
+        }
     }
 
     /// Damages a file; not if that could not be told from a torn end: that a batch which nothing
