@@ -107,12 +107,13 @@ impl Raft {
         self.local.promise(from, Message::VoteReply { granted }, gate);
     }
 
-    /// Tells the sender of an old term that there is a newer one, where it waits for an answer.
+    /// Tells the sender of an old term that there is a newer one, where it waits for an answer. It may
+    /// lead the newer one by now: what it numbered in the old one must not pass for something of this.
     fn answer_stale(&mut self, from: NodeId, message: &Message) {
         let reply = match message {
             Message::Append(_) if planted(Mutant::StaleAppendUnanswered) => return,
             Message::Append(append) => Message::AppendReply(AppendReply {
-                seq: append.seq,
+                seq: 0,
                 round: Round::ZERO,
                 last: Index::ZERO,
                 outcome: AppendOutcome::Mismatch { prev: append.prev.index, hint: Position::ZERO },

@@ -78,7 +78,8 @@ pub struct Append {
 /// The body of [`Message::AppendReply`]: facts about the follower as they stood when it left.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AppendReply {
-    /// The highest [`Append::seq`] received from this leader in this term.
+    /// The highest [`Append::seq`] received from this leader in this term; zero if none was, and
+    /// this only tells of the term.
     pub seq: u64,
     /// The highest [`Append::round`] received from this leader in this term.
     pub round: Round,

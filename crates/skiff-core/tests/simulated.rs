@@ -7,7 +7,7 @@ mod common;
 use bytes::Bytes;
 use common::Cluster;
 use skiff_core::{
-    Append, Entry, HardState, Index, Input, Instant, LogTime, Message, NodeId, Options, Payload,
+    Append, Entry, Event, HardState, Index, Input, Instant, LogTime, Message, NodeId, Options, Payload,
     Position, Round, StateName, Term,
 };
 
@@ -96,4 +96,23 @@ fn a_hopeless_candidate_keeps_nobody_from_its_turn() {
         cluster.step(A, Input::Message { from: C, term: Term(2 * turn + 1), message });
     }
     assert!(cluster.raft(A).deadline().unwrap() <= deadline);
+}
+
+/// A leader that was one before, two terms ago, took the answer to an Append of then for the answer to
+/// one of now: both are numbered from one on. It said that a follower had lost its log.
+#[test]
+fn an_answer_to_an_old_term_is_none_to_this_one() {
+    let mut cluster = Cluster::new(&[1, 2, 3], |_| {});
+    cluster.time_out(A);
+    cluster.settle_if(|flight| !matches!(flight.message, Message::Append(_)));
+    assert_eq!(cluster.state(A), StateName::Leader);
+    // C has voted in this term, has not heard its leader yet, and now gets what A sent in a term before.
+    let term = Term(cluster.raft(A).term().0 - 1);
+    cluster.flights.clear();
+    let (seq, round, prev) = (1, Round(1), Position::ZERO);
+    let append = Append { seq, round, prev, entries: Vec::new(), commit: Index::ZERO };
+    cluster.step(C, Input::Message { from: A, term, message: Message::Append(append) });
+    cluster.settle_if(|flight| flight.from == C);
+    let lost = |event: &Event| matches!(event, Event::Reverted { .. });
+    assert!(!cluster.member(A).events.iter().any(lost), "{:?}", cluster.member(A).events);
 }
