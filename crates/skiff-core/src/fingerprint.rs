@@ -22,7 +22,11 @@ use crate::{
     raft::Raft,
     rng::Rng,
     role::{
-        Role, candidate::Candidate, follower::Follower, leader::Leader, pre_candidate::PreCandidate,
+        Role,
+        candidate::Candidate,
+        follower::Follower,
+        leader::{Leader, STUCK},
+        pre_candidate::PreCandidate,
     },
     types::{Instant, NodeId},
 };
@@ -138,6 +142,8 @@ fn leader(role: &Leader, local: &Local, members: &[NodeId], to: &mut impl Hasher
     (role.round, role.seq_floor, role.term_start).hash(to);
     let patience = 2 * local.config.max_election_timeout;
     role.lagging.map(|(index, since)| (index, age(since, local, patience))).hash(to);
+    let stuck = STUCK * local.config.max_election_timeout;
+    local.disk.outstanding.map(|write| age(write.since, local, stuck)).hash(to);
     role.reads.hash(to);
     members.iter().filter_map(|id| role.peers.get(id)).for_each(|peer| progress(peer, local, to));
 }

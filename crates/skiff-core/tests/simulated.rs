@@ -7,8 +7,8 @@ mod common;
 use bytes::Bytes;
 use common::Cluster;
 use skiff_core::{
-    Append, Entry, Event, HardState, Index, Input, Instant, LogTime, Message, NodeId, Options, Payload,
-    Position, Round, StateName, Term,
+    Append, Entry, Event, HardState, Index, Input, Instant, LogTime, Message, NodeId, Options,
+    Payload, Position, Round, StateName, Term,
 };
 
 const A: NodeId = NodeId(1);
@@ -115,4 +115,23 @@ fn an_answer_to_an_old_term_is_none_to_this_one() {
     cluster.settle_if(|flight| flight.from == C);
     let lost = |event: &Event| matches!(event, Event::Reverted { .. });
     assert!(!cluster.member(A).events.iter().any(lost), "{:?}", cluster.member(A).events);
+}
+
+/// A leader's disk had died under a write. One follower had everything; the other lacked old entries, and
+/// these were to be read from that disk. So nothing more was committed, and since nothing was, nobody
+/// noticed that the leader was behind: it stayed for ever.
+#[test]
+fn a_dead_disk_that_holds_up_a_follower_costs_the_office() {
+    let mut cluster = Cluster::new(&[1, 2, 3], |config| config.cache_bytes = 1);
+    cluster.make_leader(A);
+    cluster.isolate(&[C]);
+    (1..=5).for_each(|token| cluster.propose(A, token, "x"));
+    cluster.settle();
+    cluster.member(A).slow_disk = true;
+    cluster.member(A).slow_loads = true;
+    cluster.propose(A, 10, "y");
+    cluster.settle();
+    cluster.heal();
+    assert!(cluster.run_until(10_000, |cluster| cluster.state(A) != StateName::Leader));
+    assert!(cluster.run_until(10_000, |cluster| cluster.raft(B).is_leader()), "who has everything");
 }

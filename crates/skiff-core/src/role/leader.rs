@@ -23,6 +23,10 @@ use crate::{
     types::{Index, Instant, LogTime, NodeId, Position, Round, Token},
 };
 
+/// A write that has taken so many longest election timeouts is taken for one that never ends. No
+/// disk that is only slow comes near, so equally slow disks depose nobody.
+pub(crate) const STUCK: u64 = 8;
+
 #[derive(Clone, Debug)]
 pub(crate) struct Leader {
     /// Everybody else.
@@ -142,7 +146,7 @@ impl Leader {
                 (progress.load_failed, progress.life_due) = (false, true);
             }
         }
-        if !self.is_followed(local) || self.hides_a_fault(local) {
+        if !self.is_followed(local) || self.hides_a_fault(local) || self.is_outdone(local) {
             return Transition::Follow { term: local.hard.term, leader: None };
         }
         Transition::Stay
@@ -170,6 +174,19 @@ impl Leader {
     /// where all disks are equally slow: the own write may have begun a whole write later.
     fn hides_a_fault(&self, local: &Local) -> bool {
         self.lagging.is_some_and(|(_, since)| local.now >= since.after(self.disk_patience(local)))
+    }
+
+    /// Whether one write has been under way for so long that the disk must be dead, while another
+    /// voter has on its own what waits here. It may be that nothing is committed meanwhile, because a
+    /// third one needs old entries from this disk.
+    fn is_outdone(&self, local: &Local) -> bool {
+        let patience = STUCK * local.config.max_election_timeout;
+        let write = local.disk.outstanding;
+        let is_stuck = write.is_some_and(|write| local.now.since(write.since) >= patience);
+        let has_more = |(id, progress): (&NodeId, &Progress)| {
+            local.membership().is_voter(*id) && progress.matched > local.log.durable()
+        };
+        is_stuck && self.peers.iter().any(has_more) && !planted(Mutant::StalledDiskKeepsOffice)
     }
 
     const fn disk_patience(&self, local: &Local) -> u64 {
