@@ -2,11 +2,13 @@
 //! data. A plan made from a seed can be kept, changed and run again; what it leaves open (each delay,
 //! each sector of a torn write) is drawn from the streams of its seed.
 
+mod ailment;
 mod faults;
 mod knobs;
 mod make;
 
 pub use self::{
+    ailment::Ailment,
     faults::{Cut, Damage, Fault, Lie, Point, Who},
     knobs::{ClockKnobs, Forming, Knobs},
     make::Limits,
@@ -52,6 +54,9 @@ pub struct Plan {
     pub faults: Vec<(u64, Fault)>,
     /// The calls.
     pub calls: Vec<PlannedCall>,
+    /// What stays wrong when the faults have ended.
+    #[serde(default)]
+    pub ailment: Ailment,
     /// Whether disks say that all is durable and write nothing: to see that the judges see it.
     #[serde(default)]
     pub canary: bool,

@@ -72,5 +72,9 @@ reached! {
     damages: "disks damaged",
     lies: "disks that began to lie",
     damage_found: "nodes that refused to start on a damaged disk",
+    deaf: "clusters that bore a node that hears nobody",
+    away: "clusters that took back a node that was cut off",
+    stuck: "clusters that bore a disk that stands still",
+    slow_clusters: "clusters that bore slow disks",
     healed: "runs in which progress came after the faults",
 }

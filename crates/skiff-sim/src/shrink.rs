@@ -3,7 +3,7 @@
 
 use crate::{
     failure::Failure,
-    plan::{Knobs, Plan},
+    plan::{Ailment, Knobs, Plan},
     run::run,
     workload::Workload,
 };
@@ -72,6 +72,10 @@ fn pass(
     }
     for nanos in [best.plan.nanos / 4, best.plan.nanos / 2, best.plan.nanos / 4 * 3] {
         let plan = Plan { nanos, ..best.plan.clone() };
+        attempt(best, plan)?;
+    }
+    if best.plan.ailment != Ailment::None {
+        let plan = Plan { ailment: Ailment::None, ..best.plan.clone() };
         attempt(best, plan)?;
     }
     for plainer in PLAINER {

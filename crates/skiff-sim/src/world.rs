@@ -11,6 +11,7 @@ mod node;
 mod process;
 mod queue;
 mod says;
+mod steady;
 mod watch;
 
 use skiff_replica::{

@@ -6,7 +6,7 @@
 
 use skiff_sim::{
     Limits, Mode, Plan, Reached, Registers,
-    plan::{Cut, Damage, Fault, Forming, Knobs, MS, PlannedCall, Point, SECOND, Who},
+    plan::{Ailment, Cut, Damage, Fault, Forming, Knobs, MS, PlannedCall, Point, SECOND, Who},
     run,
 };
 
@@ -21,6 +21,7 @@ fn quiet(seed: u64, nodes: usize) -> Plan {
         knobs: Knobs { forward: true, ..Knobs::plain(nodes) },
         faults: Vec::new(),
         calls: (0..500).map(call).collect(),
+        ailment: Ailment::None,
         ..Plan::of_seed(seed, limits)
     }
 }

@@ -5,7 +5,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::{PowerCut, played::Played};
 use crate::{
     failure::Failure,
-    plan::{Cut, Fault, Forming, Knobs, MS, Mode, Plan, PlannedCall, Point, Who},
+    plan::{Ailment, Cut, Fault, Forming, Knobs, MS, Mode, Plan, PlannedCall, Point, Who},
     reached::Reached,
     registers::{Cells, Registers},
     run::run_watched,
@@ -110,8 +110,8 @@ impl Cluster {
             ..Knobs::plain(nodes)
         };
         let (mode, faults, calls) = (Mode::Crash, Vec::new(), Vec::new());
-        let (seed, canary) = (1, false);
-        let plan = Plan { seed, mode, nodes, nanos: until, knobs, faults, calls, canary };
+        let (seed, ailment, canary) = (1, Ailment::None, false);
+        let plan = Plan { seed, mode, nodes, nanos: until, knobs, faults, calls, ailment, canary };
         Self { plan, since, expects }
     }
 

@@ -4,8 +4,8 @@
 use fastrand::Rng;
 
 use super::{
-    ClockKnobs, Cut, Damage, Fault, Forming, Knobs, Lie, MS, Mode, Plan, PlannedCall, Point,
-    SECOND, Who,
+    Ailment, ClockKnobs, Cut, Damage, Fault, Forming, Knobs, Lie, MS, Mode, Plan, PlannedCall,
+    Point, SECOND, Who,
 };
 use crate::random::stream;
 
@@ -45,6 +45,7 @@ impl Plan {
             knobs,
             faults,
             calls,
+            ailment: Ailment::sample(&mut stream(seed, 14), nodes),
             canary: false,
         }
     }

@@ -10,7 +10,7 @@ use crate::{
 
 impl<W: Workload> World<'_, '_, W> {
     /// Whom this strikes now.
-    fn find(&self, who: Who) -> usize {
+    pub(super) fn find(&self, who: Who) -> usize {
         let count = self.nodes.len();
         match who {
             Who::Node(node) => node % count,

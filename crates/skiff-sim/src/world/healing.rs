@@ -1,30 +1,43 @@
 //! Faults end; a majority is left alone, and must make progress in a few election timeouts.
 
-use super::{Step, World, clients::Progress, millis, queue::Event};
+use super::{Step, World, clients::Progress, millis, queue::Event, steady::Steady};
 use crate::{
-    plan::{MS, Mode, PlannedCall, SECOND},
+    plan::{Ailment, MS, Mode, PlannedCall, SECOND},
     workload::Workload,
 };
 
 /// An election timeout, the longest.
-const TIMEOUT: u64 = 300 * MS;
+pub(super) const TIMEOUT: u64 = 300 * MS;
 /// In so many of them there must be progress. A candidate that has failed again and again waits up to
 /// eight before it tries once more.
 const TIMEOUTS: u64 = 20;
 /// A cluster that was not formed first hears out its lists, which stand still for ten.
 const TIMEOUTS_TO_FORM: u64 = 40;
+/// Where something stays wrong, the leader must leave its office first.
+const TIMEOUTS_ILL: u64 = 40;
+/// With slow disks each step of an election takes longer than an election timeout.
+const TIMEOUTS_SLOW: u64 = 100;
 /// So often progress is looked at.
-const EVERY: u64 = 10 * MS;
-/// How long a probe waits.
+pub(super) const EVERY: u64 = 10 * MS;
+/// How long a probe waits, beside what slow disks need.
 const PATIENCE: u64 = SECOND;
+/// A command is on so many disks one after the other, at most.
+const WRITES: u64 = 6;
 
 /// What has been seen since the faults ended.
 #[derive(Debug, Default)]
 pub(super) struct Healing {
     since: u64,
+    /// When the last message of before has arrived.
+    late: u64,
     until: u64,
     /// Those who are left alone, and are to make progress.
     pub(super) left: Vec<usize>,
+    /// What stays wrong, and where.
+    ailment: Ailment,
+    ill: Option<usize>,
+    /// The leader that was found.
+    pub(super) steady: Option<Steady>,
     /// Calls that were made to see whether they are answered: a command and a read.
     command: Option<usize>,
     read: Option<usize>,
@@ -38,16 +51,17 @@ impl<W: Workload> World<'_, '_, W> {
         self.cuts.clear();
         self.trace(0, |_| "the faults end".to_owned());
         for node in 0..self.nodes.len() {
-            self.nodes[node].disk.limit(None);
+            self.nodes[node].disk.forget_faults();
             self.nodes[node].slow = (0, 0);
             self.nodes[node].armed.clear();
         }
-        self.healing.left = self.leave_some();
+        let (ailment, ill) = self.ailment();
+        self.healing.left = self.leave_some(ill);
         for node in 0..self.nodes.len() {
             if self.nodes[node].paused.is_some() {
                 self.resume(node)?;
             }
-            let stays = self.healing.left.contains(&node);
+            let stays = self.healing.left.contains(&node) || ill == Some(node);
             if !stays {
                 self.end_process(node, true, u64::MAX);
                 self.nodes[node].given_up.get_or_insert_with(|| "left dead".to_owned());
@@ -56,24 +70,34 @@ impl<W: Workload> World<'_, '_, W> {
             // What its disk is doing took as long as it took when it was begun.
             self.hurry(node);
         }
+        self.fall_ill(ailment, ill);
+        (self.healing.ailment, self.healing.ill) = (ailment, ill);
         let formed = (0..self.nodes.len()).all(|node| self.is_member(node));
-        let timeouts = if formed { TIMEOUTS } else { TIMEOUTS_TO_FORM };
+        let timeouts = match ailment {
+            Ailment::None if formed => TIMEOUTS,
+            Ailment::None => TIMEOUTS_TO_FORM,
+            Ailment::SlowDisks(_) => TIMEOUTS_SLOW,
+            Ailment::Deaf(_) | Ailment::Away(_) | Ailment::Stuck(_) => TIMEOUTS_ILL,
+        };
         self.healing.since = self.now;
-        self.healing.until = self.now + timeouts * TIMEOUT;
+        self.healing.late = self.network.last_arrival();
+        self.healing.until = self.now.max(self.healing.late) + timeouts * TIMEOUT;
         self.queue.push(self.now + EVERY, 0, 0, Event::Probe);
         Ok(())
     }
 
-    /// A minority may stay dead, if the others can do without.
-    fn leave_some(&mut self) -> Vec<usize> {
+    /// A minority may stay dead, if the others can do without; they do without the ill one already.
+    fn leave_some(&mut self, ill: Option<usize>) -> Vec<usize> {
         let count = self.nodes.len();
         let mut left: Vec<usize> = (0..count).collect();
         if self.watch.is_some() {
             return left;
         }
         let all_members = left.iter().all(|node| self.is_member(*node));
+        left.retain(|node| Some(*node) != ill);
         if all_members && self.random.process.bool() {
-            for _ in 0..self.random.process.usize(0..=(count - 1) / 2) {
+            let most = (count - 1) / 2 - usize::from(ill.is_some());
+            for _ in 0..self.random.process.usize(0..=most) {
                 left.remove(self.random.process.usize(0..left.len()));
             }
         }
@@ -102,6 +126,10 @@ impl<W: Workload> World<'_, '_, W> {
             self.queue.push(self.now + EVERY, 0, 0, Event::Probe);
             return Ok(());
         }
+        let ailment = self.healing.ailment;
+        if let Some(steady) = self.healing.steady {
+            return self.is_steady(steady, ailment);
+        }
         if let Some(missing) = self.missing()? {
             if self.now > self.healing.until {
                 let waited = millis(self.now - self.healing.since);
@@ -111,8 +139,9 @@ impl<W: Workload> World<'_, '_, W> {
             self.queue.push(self.now + EVERY, 0, 0, Event::Probe);
             return Ok(());
         }
-        self.reached.healed += 1;
-        self.finished = true;
+        let leader = self.leader().unwrap_or_default();
+        self.settle(leader, ailment);
+        self.queue.push(self.now + EVERY, 0, 0, Event::Probe);
         Ok(())
     }
 
@@ -131,6 +160,10 @@ impl<W: Workload> World<'_, '_, W> {
         if !self.is_answered(self.healing.command) {
             return Ok(Some("no command is answered"));
         }
+        if self.healing.ill == Some(leader) {
+            self.healing.command = None;
+            return Ok(Some("one leads who cannot do what a leader must"));
+        }
         let place = self.random.client.usize(0..self.healing.left.len());
         let node = self.healing.left[place];
         self.healing.read = self.renew(self.healing.read, node, true)?;
@@ -140,6 +173,9 @@ impl<W: Workload> World<'_, '_, W> {
         let last = self.last(leader);
         if !self.healing.left.iter().all(|node| self.applied(*node) == last) {
             return Ok(Some("not all have applied all"));
+        }
+        if self.now < self.healing.late {
+            return Ok(Some("messages from before are still on their way"));
         }
         Ok(None)
     }
@@ -156,7 +192,12 @@ impl<W: Workload> World<'_, '_, W> {
             return Ok(attempt);
         }
         let seed = crate::random::mix(self.plan.seed ^ self.now);
-        let call = PlannedCall { at: self.now, seed, read, patience: PATIENCE };
+        let each = match self.healing.ailment {
+            Ailment::SlowDisks(each) => each,
+            _ => 0,
+        };
+        let patience = PATIENCE + WRITES * each;
+        let call = PlannedCall { at: self.now, seed, read, patience };
         self.ask(node, call, None, 0)
     }
 
@@ -173,7 +214,7 @@ impl<W: Workload> World<'_, '_, W> {
     }
 
     /// How all nodes stand, in words.
-    fn describe(&self) -> String {
+    pub(super) fn describe(&self) -> String {
         let each = self.nodes.iter().enumerate().map(|(number, node)| {
             let Some(process) = &node.process else { return format!("n{number} is down") };
             let Some(raft) = process.replica.raft() else {
@@ -207,8 +248,12 @@ impl<W: Workload> World<'_, '_, W> {
 
     fn check_equal(&self) -> Step {
         let mut first: Option<(usize, bytes::Bytes)> = None;
+        let most = self.healing.left.iter().filter_map(|node| self.applied(*node)).max();
         for node in &self.healing.left {
             let Some(process) = &self.nodes[*node].process else { continue };
+            if Some(process.applier.applied()) != most {
+                continue; // It has not heard of the newest entries yet.
+            }
             let state = process.applier.capture();
             let state = state.map_err(|error| self.failure("equal_states", error.to_string()))?;
             match &first {

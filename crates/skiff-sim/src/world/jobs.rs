@@ -44,7 +44,7 @@ impl<W: Workload> World<'_, '_, W> {
             Job::SaveSnapshot { .. } | Job::Identify(_) => return self.give_to_disk(node, job),
             Job::Load { load, from, to, bytes_max } => {
                 self.reached.loads += 1;
-                let at = self.now + self.disk_time(node);
+                let at = self.now + self.read_time(node);
                 let run = self.nodes[node].run;
                 if let Some(process) = &mut self.nodes[node].process {
                     process.loads.push((load, from, to, bytes_max));
@@ -74,7 +74,7 @@ impl<W: Workload> World<'_, '_, W> {
             Job::Refuse { token, reason } => {
                 return self.answered(node, token, Answer::Refused(reason));
             }
-            Job::Event(event) => self.told(node, &event),
+            Job::Event(event) => return self.told(node, &event),
             Job::Stop(result) => return self.stopped(node, result),
         }
         Ok(())
@@ -126,10 +126,12 @@ impl<W: Workload> World<'_, '_, W> {
         let Some(process) = &mut self.nodes[target].process else { return };
         process.accepted += 1;
         let accepted = LinkId::Accepted(process.accepted);
-        let ends = [End { node, link }, End { node: target, link: accepted }];
-        let connection = self.network.connect(ends[0], ends[1]);
-        for end in ends {
-            let at = self.now + self.travel();
+        let (here, there) = (End { node, link }, End { node: target, link: accepted });
+        let connection = self.network.connect(here, there);
+        let mut at = self.now;
+        // Whoever accepts a connection knows of it before anything is sent on it.
+        for end in [there, here] {
+            at += self.travel();
             let run = self.nodes[end.node].run;
             self.queue.push(at, end.node, run, Event::Up { connection, link: end.link });
         }
@@ -225,12 +227,21 @@ impl<W: Workload> World<'_, '_, W> {
         }
     }
 
+    /// What stays slow when faults have ended is slow at writes: reading back a long log entry by entry
+    /// would take as long as it takes, and only the log of a stuck disk may have what all others lack.
+    fn read_time(&mut self, node: usize) -> u64 {
+        if self.calm {
+            return self.random.disk.u64(100_000..=500_000);
+        }
+        self.disk_time(node)
+    }
+
     fn disk_time(&mut self, node: usize) -> u64 {
         let (knobs, random) = (&self.plan.knobs, &mut self.random.disk);
         let (each, until) = self.nodes[node].slow;
         let slow = if self.now < until { each } else { 0 };
         if self.calm {
-            return random.u64(100_000..=500_000);
+            return random.u64(100_000..=500_000) + slow;
         }
         random.u64(knobs.disk_min..=knobs.disk_max) + slow
     }
@@ -427,7 +438,7 @@ impl<W: Workload> World<'_, '_, W> {
         self.answered(node, token, Answer::Response(answer))
     }
 
-    fn told(&mut self, node: usize, event: &Told) {
+    fn told(&mut self, node: usize, event: &Told) -> Step {
         self.trace(node, |_| format!("says {event:?}"));
         match event {
             Told::Formed { founder, .. } => {
@@ -439,8 +450,16 @@ impl<W: Workload> World<'_, '_, W> {
                 self.reached.formed_after_crash += u64::from(founded && crashed);
             }
             Told::SlowDisk { .. } => self.reached.slow_disks += 1,
+            Told::Reverted { node: peer, .. } => {
+                let damaged = self.nodes.iter().any(|node| node.is_damaged || node.wiped > 0);
+                if !damaged {
+                    let text = format!("n{node} takes {peer} for one that lost its log");
+                    return Err(self.failure("no_false_alarm", text));
+                }
+            }
             _ => {}
         }
+        Ok(())
     }
 
     /// A replica has ended by itself.

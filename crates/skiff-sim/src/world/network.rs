@@ -65,6 +65,11 @@ impl Network {
         }
     }
 
+    /// When the last message arrives of those that were sent so far.
+    pub(crate) fn last_arrival(&self) -> u64 {
+        self.ways.iter().map(|way| way.last_arrival).max().unwrap_or(0)
+    }
+
     pub(crate) fn connect(&mut self, one: End, other: End) -> u32 {
         let number = u32::try_from(self.connections.len()).unwrap_or(u32::MAX);
         self.connections.push(Some([one, other]));

@@ -90,6 +90,11 @@ impl SimDisk {
         self.state().faults.halt_after = Some(count);
     }
 
+    /// Forgets all faults that were planned; the limit too. What has happened stays as it is.
+    pub fn forget_faults(&self) {
+        self.state().faults = Faults::default();
+    }
+
     /// Allows all files together no more than `bytes`; `None` takes the limit away. A write for
     /// which there is not enough room fails after the bytes that had room.
     pub fn limit(&self, bytes: Option<u64>) {

@@ -1,0 +1,124 @@
+//! When faults have ended and a leader is found, it must stay: nothing is left that could be a reason
+//! for another election.
+
+use skiff_replica::Term;
+
+use super::{Step, World, healing::TIMEOUT, queue::Event};
+use crate::{
+    plan::{Ailment, MS, PlannedCall, SECOND},
+    workload::Workload,
+};
+
+/// For so many election timeouts a leader must keep its office.
+const TIMEOUTS: u64 = 10;
+/// How often a command is asked for meanwhile.
+const CALLS_EVERY: u64 = 50 * MS;
+/// With slow disks, several entries must go in one write.
+const ROOMY: usize = 2_000;
+/// A disk that stands still does so for this long.
+const STUCK: u64 = 3600 * SECOND;
+
+/// The leader that was found, and until when it must stay.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Steady {
+    leader: usize,
+    /// The highest term of all when it was found.
+    term: Term,
+    until: u64,
+    next_call: u64,
+}
+
+impl<W: Workload> World<'_, '_, W> {
+    /// What the plan wants to stay wrong, if the cluster can be asked to bear it: that depends on its
+    /// settings, and on whether there are others. And whom it strikes.
+    pub(super) fn ailment(&self) -> (Ailment, Option<usize>) {
+        let knobs = &self.plan.knobs;
+        let (fair, who) = match self.plan.ailment {
+            Ailment::None => (false, None),
+            Ailment::Deaf(who) => (knobs.check_quorum && knobs.refuse_while_led, Some(who)),
+            Ailment::Away(who) => (knobs.pre_vote && knobs.refuse_while_led, Some(who)),
+            Ailment::Stuck(who) => (true, Some(who)),
+            // Entry by entry, it would take as long as it takes.
+            Ailment::SlowDisks(_) => (knobs.write_bytes.min(knobs.append_bytes) >= ROOMY, None),
+        };
+        let formed = (0..self.nodes.len()).all(|node| self.is_member(node));
+        if fair && formed && self.nodes.len() > 2 && self.watch.is_none() {
+            (self.plan.ailment, who.map(|who| self.find(who)))
+        } else {
+            (Ailment::None, None)
+        }
+    }
+
+    pub(super) fn fall_ill(&mut self, ailment: Ailment, node: Option<usize>) {
+        self.trace(node.unwrap_or(0), |_| format!("what stays: {ailment:?}"));
+        let all = 0..self.nodes.len();
+        match (ailment, node) {
+            (Ailment::Deaf(_), Some(node)) => {
+                self.reached.deaf += 1;
+                all.filter(|from| *from != node).for_each(|from| self.network.cut(from, node));
+            }
+            (Ailment::Away(_), Some(node)) => {
+                self.reached.away += 1;
+                for other in all.filter(|other| *other != node) {
+                    self.network.cut(other, node);
+                    self.network.cut(node, other);
+                }
+            }
+            (Ailment::Stuck(_), Some(node)) => {
+                self.reached.stuck += 1;
+                self.nodes[node].slow = (STUCK, u64::MAX);
+            }
+            (Ailment::SlowDisks(each), _) => {
+                self.reached.slow_clusters += 1;
+                self.nodes.iter_mut().for_each(|node| node.slow = (each, u64::MAX));
+            }
+            _ => {}
+        }
+    }
+
+    /// A leader has been found, and commands and reads are answered.
+    pub(super) fn settle(&mut self, leader: usize, ailment: Ailment) {
+        if let Ailment::Away(_) = ailment {
+            self.network.mend_all();
+        }
+        let terms = self.nodes.iter().filter_map(|node| node.process.as_ref()?.replica.raft());
+        let term = terms.map(skiff_replica::core::Raft::term).max().unwrap_or_default();
+        let until = self.now + TIMEOUTS * TIMEOUT;
+        self.healing.steady = Some(Steady { leader, term, until, next_call: self.now });
+    }
+
+    /// Looks whether the leader still is one.
+    pub(super) fn is_steady(&mut self, mut steady: Steady, ailment: Ailment) -> Step {
+        let leader = self.leader();
+        let terms = self.nodes.iter().filter_map(|node| node.process.as_ref()?.replica.raft());
+        let term = terms.map(skiff_replica::core::Raft::term).max().unwrap_or_default();
+        let fine = match ailment {
+            Ailment::Away(_) => term.0 <= steady.term.0 + 1,
+            _ => leader == Some(steady.leader),
+        };
+        if !fine {
+            let (was, before) = (steady.leader, steady.term);
+            let text = format!(
+                "n{was} led, the highest term was {before}, and nothing changed since: {}",
+                self.describe()
+            );
+            return Err(self.failure("liveness", text));
+        }
+        if self.now >= steady.until {
+            self.reached.healed += 1;
+            self.finished = true;
+            return Ok(());
+        }
+        if self.now >= steady.next_call
+            && let Some(leader) = leader
+        {
+            steady.next_call = self.now + CALLS_EVERY;
+            let seed = crate::random::mix(self.plan.seed ^ self.now);
+            let call = PlannedCall { at: self.now, seed, read: false, patience: SECOND };
+            self.ask(leader, call, None, 0)?;
+        }
+        self.healing.steady = Some(steady);
+        self.queue.push(self.now + super::healing::EVERY, 0, 0, Event::Probe);
+        Ok(())
+    }
+}
