@@ -105,7 +105,11 @@ impl Ledger {
             })?;
             return Ok(Left::Nothing);
         };
-        must(found.hard_state == self.hard || found.hard_state == write.hard_state, || {
+        // Of a write that was split, entries of a later term may be there and not yet its vote.
+        let raised = HardState { term: found.last.term, vote: None };
+        let of_a_part = found.last.term > self.hard.term && found.hard_state == raised;
+        let either = found.hard_state == self.hard || found.hard_state == write.hard_state;
+        must(either || of_a_part, || {
             let (old, new, found) = (self.hard, write.hard_state, found.hard_state);
             format!("{old:?} was durable, {new:?} was being written, {found:?} was found")
         })?;
