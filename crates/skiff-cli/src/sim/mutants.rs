@@ -19,7 +19,6 @@ pub(super) use hunting::run;
 mod hunting {
     use std::time::Instant;
 
-    use comfy_table::{CellAlignment, Table, presets};
     use serde::Serialize;
     use skiff_sim::mutants::{Hunt, Quarry, Row, TABLE};
 
@@ -60,17 +59,22 @@ mod hunting {
         let stop = crate::signals::interrupted()?;
         let bar = progress::bar(Some(rows.len() as u64));
         let mut lines = Vec::new();
-        for row in rows {
-            bar.set_message(format!("bugs; {}", row.name));
+        if !args.json {
+            say::line(head());
+        }
+        for bug in rows {
+            bar.set_message(format!("bugs; {}", bug.name));
             let began = Instant::now();
-            let quarry = hunt.run(row, || !stop());
+            let quarry = hunt.run(bug, || !stop());
             if stop() {
                 return Err(Failure::interrupted());
             }
             let seconds = began.elapsed().as_secs_f64();
-            let line = Line { quarry, breaks: row.breaks, expected_judge: row.judge, seconds };
+            let line = Line { quarry, breaks: bug.breaks, expected_judge: bug.judge, seconds };
             if args.json {
                 say::json(&line)?;
+            } else {
+                bar.suspend(|| say::line(row(&line)));
             }
             lines.push(line);
             bar.inc(1);
@@ -80,7 +84,6 @@ mod hunting {
         if args.json {
             say::json(&summary)?;
         } else {
-            say::line(table(&lines));
             say::line(format_args!(
                 "{} of {} found, median {:.2} s, worst {:.2} s",
                 summary.killed, summary.mutants, summary.median_seconds, summary.worst_seconds
@@ -106,37 +109,22 @@ mod hunting {
         }
     }
 
-    fn table(lines: &[Line]) -> Table {
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING).set_header([
-            "bug",
-            "tried",
-            "seconds",
-            "where",
-            "seen by",
-            "expected",
-            "what it breaks",
-        ]);
-        for line in lines {
-            let (place, judge) = match &line.quarry.seen {
-                Some(seen) => (seen.place.clone(), seen.failure.judge.clone()),
-                None => ("nowhere".to_owned(), "nobody".to_owned()),
-            };
-            table.add_row([
-                line.quarry.name.to_owned(),
-                line.quarry.tried.to_string(),
-                format!("{:.2}", line.seconds),
-                place,
-                judge,
-                line.expected_judge.to_owned(),
-                line.breaks.to_owned(),
-            ]);
-        }
-        for column in 1..3 {
-            if let Some(column) = table.column_mut(column) {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
-        }
-        table
+    /// What each column of [`row`] is.
+    fn head() -> String {
+        format!(
+            "{:<28} {:>7} {:>7}  {:<22} {:<22} {}",
+            "bug", "tried", "seconds", "where", "seen by", "what it breaks"
+        )
+    }
+
+    fn row(line: &Line) -> String {
+        let (place, judge) = match &line.quarry.seen {
+            Some(seen) => (seen.place.as_str(), seen.failure.judge.as_str()),
+            None => ("nowhere", "nobody"),
+        };
+        format!(
+            "{:<28} {:>7} {:>7.2}  {place:<22} {judge:<22} {}",
+            line.quarry.name, line.quarry.tried, line.seconds, line.breaks
+        )
     }
 }
