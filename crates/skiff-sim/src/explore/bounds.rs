@@ -19,6 +19,8 @@ pub struct Bounds {
     pub max_term: u64,
     /// How many commands are proposed. The empty entries that leaders begin with are not counted.
     pub max_commands: Budget,
+    /// How many reads the leaders are asked for.
+    pub max_reads: Budget,
     /// How often an election timer fires, or a leader loses its followers from sight.
     pub max_timeouts: Budget,
     /// How often a leader gives a sign of life.
@@ -39,6 +41,8 @@ pub struct Bounds {
     pub max_messages: usize,
     /// Whether Appends and writes carry one entry each, and not all there are.
     pub one_by_one: bool,
+    /// A test of the alarm: a crash empties the disk, which no such cluster survives.
+    pub disks_forget: bool,
     /// After so many distinct states the search ends.
     pub max_states: usize,
 }
@@ -58,6 +62,7 @@ impl Bounds {
             options,
             max_term: 1,
             max_commands: 0,
+            max_reads: 0,
             max_timeouts: UNLIMITED,
             max_heartbeats: 0,
             max_crashes: 0,
@@ -66,6 +71,7 @@ impl Bounds {
             max_slow_writes: 0,
             max_messages: 1,
             one_by_one: false,
+            disks_forget: false,
             max_states: usize::MAX,
         }
     }

@@ -31,6 +31,11 @@ impl Ledger {
         led.fold(committed, u64::wrapping_add)
     }
 
+    /// The last that is committed, to anybody's knowledge.
+    pub(super) fn committed(&self) -> Index {
+        Index(self.committed.len() as u64)
+    }
+
     /// Looks at what has changed with one node. What is to be remembered of it, if anything is.
     pub(super) fn judge(&self, members: &Members, node: Node) -> Result<Option<Self>, Broken> {
         let mut grown = None;

@@ -69,35 +69,52 @@ impl Search {
                 let origin = Origin { from: 0, step: 0 };
                 self.found(vec![Child { print: first.print(), origin, state: first }])
             }
-            Err(broken) => return self.broken(&[], broken),
+            Err(broken) => {
+                let end = self.broken(&[], broken);
+                return self.ended(end);
+            }
         };
         while !level.is_empty() {
             self.report.by_depth.push(level.len() as u64);
-            let mut next = Vec::new();
-            let mut open = level.into_iter();
-            loop {
-                let batch: Vec<Open> = open.by_ref().take(BATCH).collect();
-                if batch.is_empty() {
-                    break;
-                }
-                for expanded in self.expand(&mut memos, batch) {
-                    if let Some((origin, broken)) = expanded.broken {
-                        let path = self.path(origin);
-                        return self.broken(&path, broken);
-                    }
-                    self.report.transitions += expanded.transitions;
-                    next.append(&mut self.found(expanded.children));
-                }
-                if self.origins.len() >= self.setup.bounds.max_states {
-                    return self.ended(End::TooMany);
-                }
-                if !go_on(&self.report) {
-                    return self.ended(End::Told);
-                }
+            match self.descend(level, &mut memos, go_on) {
+                Ok(next) => level = next,
+                Err(end) => return self.ended(end),
             }
-            level = next;
         }
         self.ended(End::Exhausted)
+    }
+
+    /// Expands a whole level. The next one, or why there will be none.
+    fn descend(
+        &mut self,
+        level: Vec<Open>,
+        memos: &mut [Memo],
+        go_on: &mut dyn FnMut(&Report) -> bool,
+    ) -> Result<Vec<Open>, End> {
+        let mut next = Vec::new();
+        let mut level = level.into_iter();
+        loop {
+            let batch: Vec<Open> = level.by_ref().take(BATCH).collect();
+            if batch.is_empty() {
+                return Ok(next);
+            }
+            let mut all = self.expand(memos, batch);
+            // Before anything is counted: where the batch was cut in pieces must not matter.
+            if let Some((origin, broken)) = all.iter_mut().find_map(|one| one.broken.take()) {
+                let path = self.path(origin);
+                return Err(self.broken(&path, broken));
+            }
+            for expanded in all {
+                self.report.transitions += expanded.transitions;
+                next.append(&mut self.found(expanded.children));
+            }
+            if self.origins.len() >= self.setup.bounds.max_states {
+                return Err(End::TooMany);
+            }
+            if !go_on(&self.report) {
+                return Err(End::Told);
+            }
+        }
     }
 
     fn expand(&self, memos: &mut [Memo], batch: Vec<Open>) -> Vec<Expanded> {
@@ -162,7 +179,8 @@ impl Search {
         path
     }
 
-    fn broken(mut self, path: &[u16], broken: Broken) -> Report {
+    /// Tells of what broke at the end of this path, which is gone once more.
+    fn broken(&mut self, path: &[u16], broken: Broken) -> End {
         let (trace, again) = trace::retell(&self.setup, path);
         let rule = if again.as_ref() == Some(&broken) {
             broken
@@ -170,7 +188,7 @@ impl Search {
             format!("the search was wrong: it saw \"{broken}\", and its steps lead to {again:?}")
         };
         self.report.violation = Some(Violation { rule, path: path.to_vec(), trace });
-        self.ended(End::Violation)
+        End::Violation
     }
 
     fn ended(mut self, end: End) -> Report {

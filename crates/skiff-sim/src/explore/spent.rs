@@ -6,6 +6,7 @@ use super::bounds::{Budget, UNLIMITED};
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Counted {
     Commands,
+    Reads,
     Timeouts,
     Heartbeats,
     Crashes,
@@ -33,8 +34,9 @@ impl Spent {
         left
     }
 
-    /// All of it as one number.
+    /// All of it as one number, a byte for each kind.
     pub(super) fn print(&self) -> u64 {
+        const { assert!(KINDS <= size_of::<u64>()) };
         self.0.iter().fold(0, |all, one| all << 8 | u64::from(*one))
     }
 }

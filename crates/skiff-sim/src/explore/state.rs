@@ -66,6 +66,7 @@ impl State {
             may(Event::Heartbeat);
             may(Event::Silence);
             may(Event::Propose);
+            may(Event::Read { floor: self.ledger.committed() });
         } else {
             if member.raft.term().0 < bounds.max_term {
                 may(Event::ElectionTimeout);
@@ -91,6 +92,7 @@ impl State {
                     spent.spend(Counted::Timeouts, bounds.max_timeouts)
                 }
                 Event::Heartbeat => spent.spend(Counted::Heartbeats, bounds.max_heartbeats),
+                Event::Read { .. } => spent.spend(Counted::Reads, bounds.max_reads),
                 Event::Propose => spent.spend(Counted::Commands, bounds.max_commands),
                 Event::Crash { .. } => spent.spend(Counted::Crashes, bounds.max_crashes),
                 Event::Disconnect(_) => spent.spend(Counted::Disconnects, bounds.max_disconnects),

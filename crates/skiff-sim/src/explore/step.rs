@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use skiff_replica::Index;
+
 use super::{letter::Letter, print::mix};
 
 /// One of the three nodes.
@@ -23,6 +25,8 @@ pub(super) enum Event<'a> {
     Doubt,
     /// A caller wants something replicated.
     Propose,
+    /// A caller wants to read what was committed when it asked: so much.
+    Read { floor: Index },
     /// Its disk has done what it was asked for.
     Persisted,
     /// It loses everything but its disk, and begins anew. What it was writing is kept or not.
@@ -45,6 +49,7 @@ impl Event<'_> {
             Self::Crash { kept: false } => 7,
             Self::Crash { kept: true } => 8,
             Self::Disconnect(node) => 16 + u64::from(*node),
+            Self::Read { floor } => 32 + floor.0,
         };
         mix(event) ^ u64::from(pace == Pace::Slow)
     }
@@ -89,6 +94,7 @@ impl fmt::Display for Event<'_> {
             Self::Silence => f.write_str("hears nobody for long"),
             Self::Doubt => f.write_str("has not heard its leader for a while"),
             Self::Propose => f.write_str("is given a command"),
+            Self::Read { floor } => write!(f, "is asked to read, when {floor} is committed"),
             Self::Persisted => f.write_str("has its write on disk"),
             Self::Crash { kept: false } => f.write_str("crashes; what was not on disk is lost"),
             Self::Crash { kept: true } => f.write_str("crashes; its write is on disk"),

@@ -102,10 +102,15 @@ impl<'a> Turn<'a> {
                 let (token, command, time) = (Token::ZERO, Bytes::new(), LogTime::ZERO);
                 self.step(Input::Propose { token, command, time });
             }
+            // The core gives the token back with the read.
+            Event::Read { floor } => self.step(Input::Read { token: Token(floor.0) }),
             Event::Persisted => return self.persist(),
             Event::Crash { kept } => {
                 if let Some(write) = self.writing.take_if(|_| *kept) {
                     self.disk.write(&write)?;
+                }
+                if self.setup.bounds.disks_forget {
+                    self.disk = Disk::default();
                 }
                 self.writing = None;
                 self.now = Instant(0);
@@ -167,7 +172,11 @@ impl<'a> Turn<'a> {
                 self.sent.push(Arc::new(letter));
             }
             Output::Event(Told::SlowDisk { .. }) => self.slow = true,
-            Output::Event(_) | Output::Rejected { .. } | Output::ReadReady { .. } => {}
+            Output::ReadReady { token, index } => must(
+                index.0 >= token.0,
+                "a read sees all that was committed when it was asked for",
+            )?,
+            Output::Event(_) | Output::Rejected { .. } => {}
             Output::Stop(Fatal::Broken(sentence)) => return Err(sentence.into()),
             Output::Stop(fatal) => return Err(format!("a node does not stop by itself: {fatal}")),
         }
