@@ -12,7 +12,7 @@ mod case;
 mod choice;
 mod cluster;
 mod crew;
-mod log;
+pub(crate) mod log;
 mod played;
 mod report;
 mod script;

@@ -34,8 +34,9 @@ pub struct Row {
 pub enum Ground {
     /// In whole clusters, seed by seed.
     Clusters,
-    /// In scripts that drive the log alone, power cut by power cut. Today a cluster's log is never
-    /// compacted, so that no file of it becomes another segment.
+    /// In scenes and scripts that drive the log alone, power cut by power cut. Today a cluster's log is
+    /// never compacted, so that no file of it becomes another segment; and it seldom happens that a disk
+    /// is full in the middle of a write, or that just the last batch before a restart is damaged.
     Log,
 }
 
@@ -220,9 +221,9 @@ pub const TABLE: &[Row] = &[
     row(Mutant::LaterBatchIgnored, "later-batch-ignored",
         "Damage in the middle cuts off all that comes after it.",
         "recovery", "corrupt-old-segment-not-end"),
-    row(Mutant::WatermarkIgnored, "watermark-ignored",
+    log(Mutant::WatermarkIgnored, "watermark-ignored",
         "Damage at the end takes away what is known to have been synced.",
-        "recovery", "torn-batch-is-not-corruption"),
+        "torn-batch-is-not-corruption"),
     row(Mutant::TornIsDamaged, "torn-is-damaged",
         "A node does not start after a power cut in a write.",
         "recovery", "torn-and-zeroed-tails"),
@@ -241,9 +242,9 @@ pub const TABLE: &[Row] = &[
     row(Mutant::NextSegmentUnannounced, "next-segment-unannounced",
         "Nobody misses a segment, nor finds what is in it.",
         "recovery", "segments-gone-identity-left"),
-    row(Mutant::HalfAWriteIsNone, "half-a-write-is-none",
+    log(Mutant::HalfAWriteIsNone, "half-a-write-is-none",
         "Half of a write stands in the log of one who was told that none of it does.",
-        "recovery", "write-error-deposes-leader"),
+        "write-error-deposes-leader"),
     log(Mutant::PlaceNotChecked, "place-not-checked",
         "Old bytes in a segment that was another one before are taken for batches.",
         "torn-and-zeroed-tails"),

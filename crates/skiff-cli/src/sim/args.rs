@@ -53,6 +53,9 @@ pub(crate) struct Sim {
     /// Try every planted bug, and see that it is found (in a build with `--features mutants`)
     #[arg(long, group = "kind")]
     pub(crate) mutants: bool,
+    /// Only planted bugs whose names contain this
+    #[arg(long, requires = "mutants", value_name = "NAME")]
+    pub(crate) only: Option<String>,
     /// Cut the power at every output and every operation of the disk of short runs
     #[arg(long, group = "kind")]
     pub(crate) crash_points: bool,

@@ -54,7 +54,16 @@ mod hunting {
 
     pub(in crate::sim) fn run(args: &Sim) -> Result<(), Failure> {
         let every = if args.smoke { SMOKE_EVERY } else { 1 };
-        let rows: Vec<&Row> = TABLE.iter().step_by(every).collect();
+        let name = args.only.as_deref().unwrap_or_default();
+        let rows: Vec<&Row> =
+            TABLE.iter().filter(|row| row.name.contains(name)).step_by(every).collect();
+        if rows.is_empty() {
+            let all: Vec<&str> = TABLE.iter().map(|row| row.name).collect();
+            return Err(Failure::usage(format!(
+                "no planted bug has `{name}` in its name; there are {}",
+                all.join(", ")
+            )));
+        }
         let hunt = Hunt { seeds_max: SEEDS_MAX, threads: jobs(args) };
         let stop = crate::signals::interrupted()?;
         let bar = progress::bar(Some(rows.len() as u64));

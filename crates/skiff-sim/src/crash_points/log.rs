@@ -2,6 +2,8 @@
 //! begin anew, so that the files of old segments become new ones.
 
 mod model;
+#[cfg(any(test, feature = "mutants"))]
+pub(crate) mod scenes;
 
 use std::{
     collections::BTreeSet,

@@ -14,7 +14,7 @@ use skiff_replica::core::mutants::{Mutant, plant};
 use super::{Ground, Row};
 use crate::{
     campaign::Campaign,
-    crash_points::{self, CrashPoints},
+    crash_points::{self, CrashPoints, log::scenes},
     failure::Failure,
     plan::{Plan, SECOND},
     registers::Registers,
@@ -149,6 +149,14 @@ impl Hunt {
 
     fn in_the_log(&self, row: &Row, go_on: &(impl Fn() -> bool + Sync)) -> Quarry {
         let mut quarry = Quarry { name: row.name, tried: 0, seen: None, sick: Vec::new() };
+        for (name, scene) in scenes::SCENES {
+            quarry.tried += 1;
+            if let Err(text) = planted(row.mutant, scene) {
+                let failure = Failure { judge: "log".to_owned(), text, at: 0 };
+                quarry.seen = Some(Seen { seed: None, place: name.to_owned(), failure });
+                return quarry;
+            }
+        }
         for script in LOG_SCRIPTS {
             let report = planted(row.mutant, || {
                 let unseen = |progress: &crash_points::Progress| progress.failed == 0 && go_on();

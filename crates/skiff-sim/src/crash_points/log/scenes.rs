@@ -1,0 +1,112 @@
+//! Short scenes with the log alone that no power cut is a part of: a disk that is full in the middle of
+//! a write, and damage to what was synced last.
+
+use skiff_replica::storage::StoreError;
+use skiff_wal::{
+    Opened,
+    disk::{Disk, sim::SimDisk},
+};
+
+use super::{model::Model, open};
+
+/// What happens, and what is wrong if anything is.
+pub(crate) type Scene = fn() -> Result<(), String>;
+
+/// All of them, with their names.
+pub(crate) const SCENES: [(&str, Scene); 2] =
+    [("full in the middle of a write", full), ("damage to what was found before", damaged)];
+
+const SEGMENT: u64 = 4 << 10;
+/// As much as three segments hold.
+const ENTRIES: u64 = 16;
+const ENTRY: usize = 700;
+
+fn words(error: StoreError) -> String {
+    error.to_string()
+}
+
+/// Appends an entry to a log of which this is known.
+fn put(opened: &mut Opened<SimDisk>, model: &mut Model) -> Result<(), String> {
+    let write = model.append(1, 100);
+    *model = model.after(&write);
+    opened.log.append(&[write]).error.map_or(Ok(()), |error| Err(words(error)))
+}
+
+/// There is room for a part of a write, every part in turn. Either the log is told to be unusable from
+/// then on, or nothing of that write is in it.
+fn full() -> Result<(), String> {
+    for room in (0..ENTRIES * ENTRY as u64 * 2).step_by(512) {
+        let disk = SimDisk::new();
+        let mut opened = open(&disk, SEGMENT).map_err(words)?;
+        let mut before = Model::default();
+        for _ in 0..2 {
+            put(&mut opened, &mut before)?;
+        }
+        let used = |disk: &SimDisk| {
+            let names = disk.list().unwrap_or_default();
+            let sizes = names.iter().filter_map(|name| disk.content(name)).map(|file| file.len());
+            sizes.sum::<usize>() as u64
+        };
+        disk.limit(Some(used(&disk) + room));
+        // What is cut makes a write that a part of is worse than none.
+        let write = before.overwrite(1, ENTRIES, ENTRY);
+        let Some(error) = opened.log.append(std::slice::from_ref(&write)).error else { continue };
+        if !error.is_recoverable() {
+            continue;
+        }
+        drop(opened);
+        disk.kill();
+        let opened = open(&disk, SEGMENT).map_err(words)?;
+        let found = Model::of(&opened).map_err(words)?;
+        if found != before {
+            return Err(format!(
+                "with {room} bytes of room nothing was to be written, and {found:?} is there, not {before:?}"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A log was opened again, and then a byte of its last batches is damaged, or all from a byte on is
+/// gone. What was found at that opening is not taken for torn: the identity says how far it went.
+fn damaged() -> Result<(), String> {
+    let disk = SimDisk::new();
+    let mut model = Model::default();
+    let mut opened = open(&disk, SEGMENT).map_err(words)?;
+    for _ in 0..3 {
+        put(&mut opened, &mut model)?;
+    }
+    drop(opened);
+    disk.kill();
+    drop(open(&disk, SEGMENT).map_err(words)?);
+    disk.kill();
+    let names = disk.list().unwrap_or_default();
+    let logs = names.iter().filter(|name| name.starts_with("log-"));
+    for name in logs {
+        let content = disk.content(name).unwrap_or_default();
+        let end = content.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1);
+        for at in (end.saturating_sub(400)..end).step_by(7) {
+            let mut flipped = content.clone();
+            flipped[at] ^= 0x10;
+            let mut ended = content.clone();
+            ended[at..].fill(0);
+            for (what, content) in [("flipped", flipped), ("the last one left", ended)] {
+                let hurt = disk.fork();
+                hurt.put(name, content);
+                let Ok(opened) = open(&hurt, SEGMENT) else { continue };
+                let found = Model::of(&opened);
+                if found.as_ref().is_ok_and(|found| *found != model) {
+                    return Err(format!("byte {at} of {name} was {what}, and {found:?} is there"));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn all_is_well_in_each_scene() {
+    for (name, scene) in SCENES {
+        assert_eq!(scene(), Ok(()), "{name}");
+    }
+}
