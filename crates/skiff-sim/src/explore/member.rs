@@ -21,8 +21,8 @@ use super::{
     turn::Turn,
 };
 
-/// The longest election timeout and the shortest, in heartbeats. As the dice are loaded, nothing
-/// between them is drawn; what matters is that a leader gives several signs of life within either.
+/// The longest election timeout and the shortest, in heartbeats. What is drawn between
+/// them is always the same; what matters is that a leader gives signs of life within either.
 pub(super) const LONGEST: u64 = 128;
 pub(super) const SHORTEST: u64 = 64;
 
