@@ -146,7 +146,7 @@ impl Leader {
                 (progress.load_failed, progress.life_due) = (false, true);
             }
         }
-        if !self.is_followed(local) || self.hides_a_fault(local) || self.is_outdone(local) {
+        if !self.is_followed(local) || self.has_a_worse_disk(local) {
             return Transition::Follow { term: local.hard.term, leader: None };
         }
         Transition::Stay
@@ -169,6 +169,12 @@ impl Leader {
         local.now < until
     }
 
+    /// Whether another would do better, for the own disk.
+    fn has_a_worse_disk(&self, local: &Local) -> bool {
+        (self.hides_a_fault(local) || self.is_outdone(local))
+            && !planted(Mutant::StalledDiskKeepsOffice)
+    }
+
     /// Whether the own disk is so far behind the others' that another would do better: something
     /// they committed is not durable here two election timeouts later. One timeout would not do
     /// where all disks are equally slow: the own write may have begun a whole write later.
@@ -186,7 +192,7 @@ impl Leader {
         let has_more = |(id, progress): (&NodeId, &Progress)| {
             local.membership().is_voter(*id) && progress.matched > local.log.durable()
         };
-        is_stuck && self.peers.iter().any(has_more) && !planted(Mutant::StalledDiskKeepsOffice)
+        is_stuck && self.peers.iter().any(has_more)
     }
 
     const fn disk_patience(&self, local: &Local) -> u64 {

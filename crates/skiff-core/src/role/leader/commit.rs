@@ -36,7 +36,7 @@ impl Leader {
         if self.lagging.is_some_and(|(index, _)| durable < index) {
             return;
         }
-        let lags = durable < committed && !planted(Mutant::StalledDiskKeepsOffice);
+        let lags = durable < committed;
         self.lagging = lags.then_some((committed, local.now));
     }
 }
