@@ -66,6 +66,7 @@ reached! {
     pauses: "pauses",
     leaps: "clocks that leapt",
     cuts: "cuts",
+    late_answers: "leaders that were cut off and answered late",
     messages_lost: "messages lost",
     messages_doubled: "messages doubled",
     messages_overtaken: "messages overtaken by later ones",

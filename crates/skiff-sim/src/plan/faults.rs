@@ -69,6 +69,14 @@ pub enum Fault {
         /// For how long.
         nanos: u64,
     },
+    /// What a node sends is lost for long, and what it is sent arrives only after a while, all at once:
+    /// a leader is told that it was followed when it is no more.
+    LateAnswers {
+        /// Whom.
+        who: Who,
+        /// For how long it hears nothing. What it sends is lost for three times as long.
+        nanos: u64,
+    },
     /// Each operation of the disk takes this much longer.
     SlowDisk {
         /// Whose.

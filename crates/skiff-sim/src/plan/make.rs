@@ -144,7 +144,7 @@ impl Faults {
     fn make(mut self) -> Vec<(u64, Fault)> {
         // Most clusters may form in peace; a quarter may not.
         let from = if one_in(&mut self.random, 4) { 0 } else { 2 * SECOND };
-        let classes: [fn(&mut Self) -> Fault; 7] = [
+        let classes: [fn(&mut Self) -> Fault; 8] = [
             Self::crash,
             Self::crash_at,
             Self::cut,
@@ -152,6 +152,7 @@ impl Faults {
             Self::stand_still,
             Self::slow_disk,
             Self::broken_disk,
+            Self::late_answers,
         ];
         for class in classes {
             if !on(&mut self.random) {
@@ -226,6 +227,11 @@ impl Faults {
     fn clog(&mut self) -> Fault {
         let [from, to] = [0, 0].map(|_| self.random.usize(0..self.nodes));
         Fault::Clog { from, to, nanos: self.nanos() }
+    }
+
+    /// Aimed: in about the time in which the others find another leader.
+    fn late_answers(&mut self) -> Fault {
+        Fault::LateAnswers { who: Who::Leader, nanos: self.random.u64(100 * MS..500 * MS) }
     }
 
     fn stand_still(&mut self) -> Fault {

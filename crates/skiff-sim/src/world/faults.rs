@@ -83,6 +83,19 @@ impl<W: Workload> World<'_, '_, W> {
                 let count = self.nodes.len();
                 self.network.way(from % count, to % count).clogged_until = until;
             }
+            Fault::LateAnswers { who, nanos } => {
+                let (node, late, at) = (self.find(who), until(nanos), until(3 * nanos));
+                let others = (0..self.nodes.len()).filter(|other| *other != node);
+                let ways: Vec<_> = others.map(|other| (node, other)).collect();
+                for (_, other) in &ways {
+                    self.network.way(*other, node).clogged_until = late;
+                    self.network.cut(node, *other);
+                }
+                self.reached.late_answers += 1;
+                self.trace(node, |_| "what it is sent is late, what it sends is lost".to_owned());
+                self.cuts.push((number, ways));
+                self.queue.push(at, 0, 0, Event::Mend(number));
+            }
             Fault::SlowDisk { who, each, nanos } => {
                 let (node, until) = (self.find(who), until(nanos));
                 self.nodes[node].slow = (each, until);
