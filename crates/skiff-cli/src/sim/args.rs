@@ -59,6 +59,9 @@ pub(crate) struct Sim {
     /// Cut the power at every output and every operation of the disk of short runs
     #[arg(long, group = "kind")]
     pub(crate) crash_points: bool,
+    /// Run one of these power cuts again and tell its story, by the name it was printed with
+    #[arg(long, requires = "crash_points", value_name = "SCRIPT/NODE/PLACE/LEFT/TIME")]
+    pub(crate) case: Option<String>,
     /// Try every order of events in a cluster of three, within bounds
     #[arg(long, group = "kind")]
     pub(crate) explore: bool,

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
-use skiff_sim::crash_points::{CrashPoints, ScriptReport};
+use skiff_sim::crash_points::{self, Case, CrashPoints, ScriptReport, UnknownCase};
 
 use super::{args::Sim, jobs, progress};
 use crate::{failure::Failure, say};
@@ -19,6 +19,9 @@ struct Summary<'r> {
 }
 
 pub(super) fn run(args: &Sim) -> Result<(), Failure> {
+    if let Some(case) = &args.case {
+        return tell(case);
+    }
     let points = if args.smoke { CrashPoints::SMOKE } else { CrashPoints::FULL };
     let stop = crate::signals::interrupted()?;
     let bar = progress::bar(None);
@@ -39,6 +42,10 @@ pub(super) fn run(args: &Sim) -> Result<(), Failure> {
         for failed in &report.failures {
             let case = failed.case.as_ref().map(ToString::to_string).unwrap_or_default();
             say::aside(format_args!("{} {case}: {}", report.script, failed.failure));
+            say::aside(format_args!(
+                "  skiff sim --crash-points --case {case}  (commit {})",
+                env!("SKIFF_COMMIT")
+            ));
         }
     }
     if args.json {
@@ -51,6 +58,19 @@ pub(super) fn run(args: &Sim) -> Result<(), Failure> {
         _ if stop() => Err(Failure::interrupted()),
         0 => Ok(()),
         _ => Err(Failure::damaged(format!("{failures} of {cases} power cuts did harm"))),
+    }
+}
+
+/// Runs one case again.
+fn tell(words: &str) -> Result<(), Failure> {
+    let unknown = |error: UnknownCase| {
+        let scripts = crash_points::scripts().join(", ");
+        Failure::usage(format!("{error}; the scripts are {scripts}"))
+    };
+    let case: Case = words.parse().map_err(unknown)?;
+    match crash_points::replay(&case, &mut |line| say::line(line)).map_err(unknown)? {
+        None => Ok(()),
+        Some(failure) => Err(Failure::damaged(format!("{case} failed: {failure}"))),
     }
 }
 

@@ -100,7 +100,10 @@ impl<W: Workload> World<'_, '_, W> {
             self.judges.asked(&command);
             Call::Command(command)
         };
-        self.trace(node, |_| format!("is asked {token} {call:?}"));
+        self.trace(node, |world| match &call {
+            Call::Command(bytes) => format!("is asked {token}: {}", world.workload.describe(bytes)),
+            call => format!("is asked {token}: {call:?}"),
+        });
         let input = Input::Call { token, call, deadline };
         if let Some(waiting) = &mut self.nodes[node].paused {
             waiting.push(super::queue::Event::Asked(Box::new(input)));
