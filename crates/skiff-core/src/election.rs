@@ -113,7 +113,7 @@ impl Raft {
         let reply = match message {
             Message::Append(_) if planted(Mutant::StaleAppendUnanswered) => return,
             Message::Append(append) => Message::AppendReply(AppendReply {
-                seq: 0,
+                seq: if planted(Mutant::OldAnswerNumbered) { append.seq } else { 0 },
                 round: Round::ZERO,
                 last: Index::ZERO,
                 outcome: AppendOutcome::Mismatch { prev: append.prev.index, hint: Position::ZERO },

@@ -42,6 +42,8 @@ mutants! {
     RefusalRaisesTerm,
     /// The leader of an old term is not told that there is a newer one.
     StaleAppendUnanswered,
+    /// The answer to an Append of an old term is numbered like one of the new.
+    OldAnswerNumbered,
     /// A broken connection to the leader stops the election timer instead of shortening it.
     BrokenConnectionStopsTimer,
     /// Signs of life do not restart the election timer.
