@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use skiff_replica::{
     Apply, Encoded, Event as Told, Index, Input, Job, LinkId, Refused, ReplicaError, Token,
-    core::{AppendOutcome, LoadId, Message, Payload},
+    core::{AppendOutcome, Fatal, LoadId, Message, Payload},
     is_remote,
     transport::{Body, Envelope, wire},
 };
@@ -464,9 +464,19 @@ impl<W: Workload> World<'_, '_, W> {
 
     /// A replica has ended by itself.
     fn stopped(&mut self, node: usize, result: Result<(), ReplicaError>) -> Step {
+        let state = &self.nodes[node];
+        // A bad disk excuses that the store fails, and nothing else: that the core finds itself broken,
+        // or what is committed contradicted, is what such a disk must not lead to.
+        let may_stop = match &result {
+            Err(ReplicaError::Store { .. }) => {
+                state.may_stop || state.is_damaged || self.judges.lenient
+            }
+            Err(ReplicaError::Core(Fatal::Broken(_))) | Ok(()) => false,
+            Err(_) => self.judges.lenient,
+        };
         let words = result.map_or_else(|error| error.to_string(), |()| "it was told to".to_owned());
         self.trace(node, |_| format!("stops: {words}"));
-        if !self.nodes[node].may_stop && !self.nodes[node].is_damaged && !self.judges.lenient {
+        if !may_stop {
             return Err(self.failure("no_stop", format!("n{node} stops: {words}")));
         }
         self.reached.failed_syncs += 1;
