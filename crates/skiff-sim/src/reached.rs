@@ -77,5 +77,6 @@ reached! {
     away: "clusters that took back a node that was cut off",
     stuck: "clusters that bore a disk that stands still",
     slow_clusters: "clusters that bore slow disks",
+    unrecoverable: "clusters of which too little was left to go on",
     healed: "runs in which progress came after the faults",
 }

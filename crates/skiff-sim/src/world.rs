@@ -10,6 +10,7 @@ mod network;
 mod node;
 mod process;
 mod queue;
+mod recoverable;
 mod says;
 mod steady;
 mod watch;

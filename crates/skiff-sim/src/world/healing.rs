@@ -27,7 +27,7 @@ const WRITES: u64 = 6;
 /// What has been seen since the faults ended.
 #[derive(Debug, Default)]
 pub(super) struct Healing {
-    since: u64,
+    pub(super) since: u64,
     /// When the last message of before has arrived.
     late: u64,
     until: u64,
@@ -41,6 +41,19 @@ pub(super) struct Healing {
     /// Calls that were made to see whether they are answered: a command and a read.
     command: Option<usize>,
     read: Option<usize>,
+}
+
+impl Healing {
+    /// Others are left than before: they have all the time that there is.
+    pub(super) fn begin_again(&mut self, now: u64) {
+        (self.command, self.read, self.steady) = (None, None, None);
+        self.until = now.max(self.late) + TIMEOUTS * TIMEOUT;
+    }
+
+    /// Whether progress was asked for.
+    pub(super) const fn is_waited_for(&self) -> bool {
+        self.command.is_some()
+    }
 }
 
 impl<W: Workload> World<'_, '_, W> {
@@ -90,7 +103,7 @@ impl<W: Workload> World<'_, '_, W> {
     fn leave_some(&mut self, ill: Option<usize>) -> Vec<usize> {
         let count = self.nodes.len();
         let mut left: Vec<usize> = (0..count).collect();
-        if self.watch.is_some() {
+        if self.watch.is_some() || self.plan.mode != Mode::Crash {
             return left;
         }
         let all_members = left.iter().all(|node| self.is_member(*node));
@@ -118,11 +131,10 @@ impl<W: Workload> World<'_, '_, W> {
 
     /// Looks whether there is progress, and helps to see it.
     pub(super) fn probe(&mut self) -> Step {
-        if self.plan.mode != Mode::Crash {
-            // Whether damaged nodes go on is not judged: only that nothing wrong is done.
-            if self.now >= self.healing.since + 5 * TIMEOUT {
-                self.finished = true;
-            }
+        if !self.can_go_on() {
+            // Only that nothing wrong is done is judged.
+            self.finished = self.is_lost();
+            self.reached.unrecoverable += u64::from(self.finished);
             self.queue.push(self.now + EVERY, 0, 0, Event::Probe);
             return Ok(());
         }
@@ -239,7 +251,7 @@ impl<W: Workload> World<'_, '_, W> {
     pub(super) fn end(&mut self) -> Step {
         self.end_calls()?;
         self.place_commands();
-        if self.plan.mode == Mode::Crash {
+        if self.healing.steady.is_some() {
             self.check_equal()?;
         }
         let judged = if self.judges.lenient { Ok(()) } else { self.workload.judge(&self.history) };

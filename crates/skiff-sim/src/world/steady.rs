@@ -5,7 +5,7 @@ use skiff_replica::Term;
 
 use super::{Step, World, healing::TIMEOUT, queue::Event};
 use crate::{
-    plan::{Ailment, MS, PlannedCall, SECOND},
+    plan::{Ailment, MS, Mode, PlannedCall, SECOND},
     workload::Workload,
 };
 
@@ -42,7 +42,8 @@ impl<W: Workload> World<'_, '_, W> {
             Ailment::SlowDisks(_) => (knobs.write_bytes.min(knobs.append_bytes) >= ROOMY, None),
         };
         let formed = (0..self.nodes.len()).all(|node| self.is_member(node));
-        if fair && formed && self.nodes.len() > 2 && self.watch.is_none() {
+        let is_sound = self.plan.mode == Mode::Crash && self.watch.is_none();
+        if fair && formed && is_sound && self.nodes.len() > 2 {
             (self.plan.ailment, who.map(|who| self.find(who)))
         } else {
             (Ailment::None, None)
