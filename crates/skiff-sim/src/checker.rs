@@ -280,6 +280,9 @@ impl Judges {
 
     /// A machine is handed an entry.
     pub(crate) fn applies(&mut self, node: usize, entry: &Entry, raft: &Raft) -> Judged {
+        if let Payload::Command(bytes) = &entry.payload {
+            self.answers.handed(entry.index, || hash::of(bytes));
+        }
         let found = self.monotonic.applies(node, entry.index, raft);
         self.if_honest("monotonic", found)
     }
@@ -320,6 +323,11 @@ impl Judges {
     pub(crate) fn refused(&mut self, command: &Bytes) -> Judged {
         let found = self.answers.refused(hash::of(command));
         self.if_honest("answers", found)
+    }
+
+    /// A caller is told that its command took effect, and that the response is lost.
+    pub(crate) fn response_lost(&self, command: &Bytes) -> Judged {
+        self.if_honest("answers", self.answers.response_lost(hash::of(command)))
     }
 
     pub(crate) fn answered(&self, command: &Bytes) -> Judged {

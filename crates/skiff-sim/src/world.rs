@@ -305,6 +305,7 @@ impl<'w, 't, W: Workload> World<'w, 't, W> {
 
     fn resume(&mut self, node: usize) -> Step {
         let Some(waiting) = self.nodes[node].paused.take() else { return Ok(()) };
+        self.nodes[node].resumed = self.now;
         // What has arrived is stepped before the clock may end anything.
         let (clocks, others): (Vec<_>, Vec<_>) =
             waiting.into_iter().partition(|event| matches!(event, Event::Wake));

@@ -15,11 +15,15 @@ struct Attempts {
     committed: u32,
     /// Where it was committed first.
     index: Option<Index>,
+    /// Whether a machine was handed it.
+    handed: bool,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Answers {
     by_command: BTreeMap<u64, Attempts>,
+    /// The newest command that a machine was handed.
+    newest: Index,
 }
 
 impl Answers {
@@ -39,6 +43,20 @@ impl Answers {
     pub(crate) fn answered(&self, command: u64) -> Verdict {
         let committed = self.by_command.get(&command).map_or(0, |attempts| attempts.committed);
         must(committed > 0, || "a command was answered that is not committed".to_owned())
+    }
+
+    /// A machine is handed the command at this index.
+    pub(crate) fn handed(&mut self, index: Index, command: impl Fn() -> u64) {
+        if index > self.newest {
+            self.newest = index;
+            self.by_command.entry(command()).or_default().handed = true;
+        }
+    }
+
+    /// It was told that the command took effect, and that the response is lost.
+    pub(crate) fn response_lost(&self, command: u64) -> Verdict {
+        let handed = self.by_command.get(&command).is_some_and(|attempts| attempts.handed);
+        must(handed, || "a command is said to have taken effect that no machine has".to_owned())
     }
 
     /// Where the command was committed, if it was.

@@ -28,6 +28,8 @@ pub(crate) struct Attempt {
     /// What the machine had applied when it was read.
     pub(super) read_at: Option<Index>,
     pub(crate) state: Progress,
+    /// When it was told something.
+    told: u64,
 }
 
 impl Attempt {
@@ -92,6 +94,7 @@ impl<W: Workload> World<'_, '_, W> {
             command: command.clone(),
             read_at: None,
             state: Progress::Waiting,
+            told: 0,
         });
         let deadline = now.after(call.patience);
         let call = if call.read {
@@ -138,11 +141,18 @@ impl<W: Workload> World<'_, '_, W> {
         let attempt = self.attempts[number].clone();
         if attempt.state != Progress::Waiting {
             // The replica may refuse what its machine has answered in the same moment.
-            if matches!(answer, Answer::Refused(_)) {
+            let crosses = attempt.state == Progress::Answered && attempt.told == self.now;
+            if crosses && matches!(answer, Answer::Refused(_)) {
                 return Ok(());
             }
             return Err(self.failure("answers", format!("{token} is answered a second time")));
         }
+        if self.now > self.due(&attempt) {
+            let late = super::millis(self.now - attempt.deadline);
+            let text = format!("{token} is answered {late} ms after its deadline");
+            return Err(self.failure("answers", text));
+        }
+        self.attempts[number].told = self.now;
         match answer {
             Answer::Response(response) => {
                 self.attempts[number].state = Progress::Answered;
@@ -161,11 +171,21 @@ impl<W: Workload> World<'_, '_, W> {
         }
     }
 
+    /// When it must have been told something: a clock that is too slow waits longer, and a process that
+    /// stood still cannot say anything before it goes on.
+    fn due(&self, attempt: &Attempt) -> u64 {
+        let patience = (attempt.deadline - attempt.invoked) / 10;
+        (attempt.deadline + patience).max(self.nodes[attempt.node].resumed) + SLACK
+    }
+
     fn refused(&mut self, attempt: &Attempt, refused: Refused) -> Step {
         self.reached.busy += u64::from(matches!(refused, Refused::Busy { .. }));
         let error = CommandError::from(refused);
         if error.outcome() != Outcome::NotApplied {
             self.reached.unknown += 1;
+            if error.outcome() == Outcome::AppliedResponseLost {
+                self.judges.response_lost(&attempt.command)?;
+            }
             self.remember(attempt, None);
             return Ok(());
         }
@@ -235,9 +255,7 @@ impl<W: Workload> World<'_, '_, W> {
             if attempt.state != Progress::Waiting {
                 continue;
             }
-            // A clock that is too slow waits longer.
-            let patience = (attempt.deadline - attempt.invoked) / 10 + SLACK;
-            if attempt.deadline + patience < self.now && self.nodes[attempt.node].paused.is_none() {
+            if self.due(&attempt) < self.now && self.nodes[attempt.node].paused.is_none() {
                 let text = format!("a call to n{} was not answered in time", attempt.node);
                 return Err(self.failure("answers", text));
             }

@@ -24,6 +24,8 @@ pub(crate) struct Node<M: Snapshots> {
     pub(crate) process: Option<Process<M>>,
     /// What happened during a pause, if there is one.
     pub(crate) paused: Option<Vec<Event>>,
+    /// When the last pause ended.
+    pub(crate) resumed: u64,
     /// How much longer an operation of the disk takes, and until when.
     pub(crate) slow: (u64, u64),
     /// Points at which it loses power: where, after how many more, for how long.
@@ -66,6 +68,7 @@ impl<M: Snapshots> Node<M> {
             wiped: 0,
             process: None,
             paused: None,
+            resumed: 0,
             slow: (0, 0),
             armed: Vec::new(),
             may_stop: false,
