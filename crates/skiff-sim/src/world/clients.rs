@@ -105,7 +105,7 @@ impl<W: Workload> World<'_, '_, W> {
         };
         self.trace(node, |world| match &call {
             Call::Command(bytes) => format!("is asked {token}: {}", world.workload.describe(bytes)),
-            call => format!("is asked {token}: {call:?}"),
+            Call::Read(_) => format!("is asked {token}: {call:?}"),
         });
         let input = Input::Call { token, call, deadline };
         if let Some(waiting) = &mut self.nodes[node].paused {
