@@ -1,7 +1,10 @@
 //! Queues stay within their limits: one write at a time at the disk, no more at the machine than it may
-//! be handed, no more callers waiting than there are calls.
+//! be handed, no more in the log of a leader that waits to be committed than it may take.
 
-use skiff_replica::{Apply, Job, core::Entry};
+use skiff_replica::{
+    Apply, Job,
+    core::{Entry, Raft},
+};
 
 use crate::failure::{Verdict, must};
 
@@ -13,6 +16,17 @@ const DISK_JOBS_MAX: usize = 3;
 /// These jobs wait for a node's disk.
 pub(crate) fn at_disk(jobs: usize) -> Verdict {
     must(jobs <= DISK_JOBS_MAX, || format!("{jobs} jobs wait for the disk"))
+}
+
+/// A leader writes these entries. It took each of its own when what waited to be committed, with it, was
+/// within the limit; or nothing else was waiting.
+pub(crate) fn uncommitted(raft: &Raft, entries: &[Entry], most: usize) -> Verdict {
+    let is_own = |entry: &&Entry| entry.term == raft.term() && entry.index > raft.committed();
+    let sizes: Vec<usize> = entries.iter().filter(is_own).map(Entry::size).collect();
+    let all: usize = sizes.iter().sum();
+    must(!raft.is_leader() || sizes.len() < 2 || all <= most, || {
+        format!("{all} bytes wait to be committed, the limit is {most}")
+    })
 }
 
 /// These jobs wait for a node's machine.

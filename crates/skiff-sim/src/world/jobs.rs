@@ -34,6 +34,12 @@ impl<W: Workload> World<'_, '_, W> {
             Job::Close { link } => self.close(node, link),
             Job::Write(write) => {
                 self.judges.writes(node, &write)?;
+                let process = self.nodes[node].process.as_ref();
+                if let Some(raft) = process.and_then(|process| process.replica.raft()) {
+                    let most = self.plan.knobs.uncommitted_bytes;
+                    let found = bounds::uncommitted(raft, &write.entries, most);
+                    self.judges.named("bounds", found)?;
+                }
                 let ledger = &self.judges.ledgers[node];
                 let cuts = write.truncate_from.is_some_and(|from| from <= ledger.last());
                 self.reached.truncations += u64::from(cuts && write.begin_after.is_none());
