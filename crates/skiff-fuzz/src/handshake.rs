@@ -4,7 +4,10 @@ use skiff_tcp::fuzzing::{PREAMBLE, WELCOME, preamble, welcome};
 
 use crate::source::Source;
 
-/// Takes bytes for either greeting, as they are or with the checksum they must have.
+/// How either greeting begins.
+const MAGIC: &[u8] = b"\x89SKIFF\r\n";
+
+/// Takes bytes for either greeting, as they are or with the beginning and the checksum they must have.
 pub fn target(data: &[u8]) {
     let mut source = Source::new(data);
     let (sealed, dials) = (source.flag(), source.flag());
@@ -16,6 +19,7 @@ pub fn target(data: &[u8]) {
 
 fn seal<const LENGTH: usize>(mut bytes: [u8; LENGTH], sealed: bool) -> [u8; LENGTH] {
     if sealed {
+        bytes[..MAGIC.len()].copy_from_slice(MAGIC);
         let checksum = crc32c::crc32c(&bytes[..LENGTH - 4]).to_le_bytes();
         bytes[LENGTH - 4..].copy_from_slice(&checksum);
     }

@@ -11,12 +11,22 @@ use crate::source::Source;
 /// Decodes bytes as anything the machine takes or gives, or runs commands beside a plain map.
 pub fn target(data: &[u8]) {
     let mut source = Source::new(data);
-    match source.pick(6) {
+    match source.pick(8) {
         0 => again::<Command>(source.rest()),
         1 => again::<Query>(source.rest()),
         2 => again::<Response>(source.rest()),
         3 => again::<Answer>(source.rest()),
         4 => restore(source.rest()),
+        5 => {
+            let content = saved(&filled(&mut source));
+            restore(&source.change(content));
+        }
+        6 => {
+            let pairs = filled(&mut source).iter_from("", None).map(owned).collect();
+            let answer = Answer::Page { pairs, more: source.flag() };
+            let bytes = answer.encode().unwrap_or_else(|error| panic!("{error}"));
+            again::<Answer>(&source.change(bytes.to_vec()));
+        }
         _ => live(&mut source),
     }
 }
@@ -38,12 +48,29 @@ fn restore(content: &[u8]) {
     if kv.restore(&mut &content[..], Mark::default()).is_err() {
         return;
     }
+    let mut other = Kv::new();
+    assert_eq!(other.restore(&mut &saved(&kv)[..], Mark::default()), Ok(()));
+    assert_eq!((other.digest(), &other), (kv.digest(), &kv));
+}
+
+fn saved(kv: &Kv) -> Vec<u8> {
     let mut written = Vec::new();
     let snapshot = kv.snapshot().unwrap_or_else(|error| panic!("no snapshot: {error}"));
     snapshot(&mut written).unwrap_or_else(|error| panic!("a snapshot cannot be written: {error}"));
-    let mut other = Kv::new();
-    assert_eq!(other.restore(&mut &written[..], Mark::default()), Ok(()));
-    assert_eq!((other.digest(), &other), (kv.digest(), &kv));
+    written
+}
+
+/// A machine after a few commands. What is not as it wrote it is hardly ever a state by chance.
+fn filled(source: &mut Source<'_>) -> Kv {
+    let mut kv = Kv::new();
+    for command in source.list(6, command) {
+        kv.apply(command, At::default());
+    }
+    kv
+}
+
+fn owned((key, value): (&String, &Bytes)) -> (String, Bytes) {
+    (key.clone(), value.clone())
 }
 
 /// Commands, each as bytes that were encoded, on the machine and on a plain map.

@@ -86,6 +86,19 @@ impl<'a> Source<'a> {
         String::from_utf8_lossy(self.bytes(max)).into_owned()
     }
 
+    /// The same bytes but for a few, perhaps cut short.
+    pub(crate) fn change(&mut self, mut bytes: Vec<u8>) -> Vec<u8> {
+        for (at, with) in self.list(4, |source| (source.short(), source.byte())) {
+            let length = bytes.len().max(1);
+            let at = usize::from(at) % length;
+            match with {
+                0 => bytes.truncate(at),
+                _ => bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= with),
+            }
+        }
+        bytes
+    }
+
     /// A few of what `make` makes.
     pub(crate) fn list<T>(&mut self, max: usize, mut make: impl FnMut(&mut Self) -> T) -> Vec<T> {
         (0..self.pick(max + 1)).map(|_| make(self)).collect()
