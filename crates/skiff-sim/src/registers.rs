@@ -69,13 +69,16 @@ impl StateMachine for Cells {
     type Command = Raw;
     type Response = Raw;
 
-    fn apply(&mut self, command: Raw, _: At) -> Raw {
+    /// The response tells also where and when this is: all nodes must tell a machine the same.
+    fn apply(&mut self, command: Raw, at: At) -> Raw {
         self.count += 1;
         let Some(seed) = command.0.first_chunk::<8>() else { return Raw::from("not a command") };
         let (key, act) = command_of(u64::from_le_bytes(*seed));
-        let mut response = BytesMut::with_capacity(24);
+        let mut response = BytesMut::with_capacity(56);
         put(&mut response, self.act(key, act));
-        response.put_u64_le(self.count);
+        for number in [self.count, at.index.0, at.term.0, at.time.0, at.random] {
+            response.put_u64_le(number);
+        }
         Raw(response.freeze())
     }
 }

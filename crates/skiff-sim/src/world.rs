@@ -219,6 +219,7 @@ impl<'w, 't, W: Workload> World<'w, 't, W> {
     /// The moment it was to be woken at has come, or another.
     fn wake(&mut self, node: usize) {
         let now = self.nodes[node].clock.shows(self.now);
+        self.healing.wakes += u64::from(self.healing.steady.is_some());
         let Some(process) = &mut self.nodes[node].process else { return };
         process.wake_at = process.wake_at.filter(|at| *at > self.now);
         if process.replica.deadline().is_some_and(|at| at <= now) {

@@ -33,6 +33,15 @@ pub(crate) struct Attempt {
 }
 
 impl Attempt {
+    pub(super) fn is_answered(&self) -> bool {
+        self.state == Progress::Answered
+    }
+
+    /// Whether it has its answer by now, if it gets one in time.
+    pub(super) const fn was_due(&self, now: u64) -> bool {
+        self.deadline <= now
+    }
+
     pub(super) fn is_waiting(&self) -> bool {
         self.state == Progress::Waiting
     }

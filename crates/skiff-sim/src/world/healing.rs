@@ -41,12 +41,19 @@ pub(super) struct Healing {
     /// Calls that were made to see whether they are answered: a command and a read.
     command: Option<usize>,
     read: Option<usize>,
+    /// Calls that were made since a leader was found.
+    pub(super) asked: Vec<usize>,
+    /// So many messages were sent since, and so often a clock woke somebody.
+    pub(super) sends: u64,
+    pub(super) wakes: u64,
 }
 
 impl Healing {
     /// Others are left than before: they have all the time that there is.
     pub(super) fn begin_again(&mut self, now: u64) {
         (self.command, self.read, self.steady) = (None, None, None);
+        self.asked.clear();
+        (self.sends, self.wakes) = (0, 0);
         self.until = now.max(self.late) + TIMEOUTS * TIMEOUT;
     }
 

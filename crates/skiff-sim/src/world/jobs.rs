@@ -177,6 +177,7 @@ impl<W: Workload> World<'_, '_, W> {
     }
 
     fn send(&mut self, node: usize, link: LinkId, envelope: &Envelope) -> Step {
+        self.healing.sends += u64::from(self.healing.steady.is_some());
         let is_core = if let Body::Raft { term, message } = &envelope.body {
             self.judges.sends(node, envelope.to, *term, message)?;
             true

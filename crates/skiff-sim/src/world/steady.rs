@@ -1,5 +1,5 @@
 //! When faults have ended and a leader is found, it must stay: nothing is left that could be a reason
-//! for another election.
+//! for another election. And while it does, whoever asks is answered, and nobody makes a stir.
 
 use skiff_replica::Term;
 
@@ -15,6 +15,11 @@ const TIMEOUTS: u64 = 10;
 const CALLS_EVERY: u64 = 50 * MS;
 /// With slow disks, several entries must go in one write.
 const ROOMY: usize = 2_000;
+/// So many messages a node may send in each of them, on average: signs of life, and what the calls need.
+/// It is about three times what was ever seen.
+const SENDS_MAX: u64 = 200;
+/// So often its clock may wake it. It is about five times what was ever seen.
+const WAKES_MAX: u64 = 50;
 /// A disk that stands still does so for this long.
 const STUCK: u64 = 3600 * SECOND;
 
@@ -88,6 +93,51 @@ impl<W: Workload> World<'_, '_, W> {
         self.healing.steady = Some(Steady { leader, term, until, next_call: self.now });
     }
 
+    /// Asks the leader for a command, and somebody for a read, and, where commands are passed on, for a
+    /// command too.
+    fn ask_all(&mut self, leader: usize) -> Step {
+        let place = self.random.client.usize(0..self.healing.left.len());
+        let anybody = self.healing.left[place];
+        let passes_on = if self.plan.knobs.forward { anybody } else { leader };
+        for (number, node, read) in [(0, leader, false), (1, anybody, true), (2, passes_on, false)]
+        {
+            let seed = crate::random::mix(self.plan.seed ^ self.now ^ (number << 60));
+            let call = PlannedCall { at: self.now, seed, read, patience: SECOND };
+            let attempt = self.ask(node, call, None, 0)?;
+            self.healing.asked.extend(attempt);
+        }
+        Ok(())
+    }
+
+    /// Where nothing changed, everybody who asked must have been answered: not just refused in time.
+    fn is_served(&self, ailment: Ailment) -> Step {
+        if matches!(ailment, Ailment::SlowDisks(_)) {
+            return Ok(()); // Those who ask have no patience for as long as that takes.
+        }
+        let asked = self.healing.asked.iter().map(|number| &self.attempts[*number]);
+        let mut due = asked.filter(|attempt| attempt.was_due(self.now));
+        match due.find(|attempt| !attempt.is_answered()) {
+            Some(attempt) => {
+                let text =
+                    format!("nothing is wrong, and {attempt:?} got no answer: {}", self.describe());
+                Err(self.failure("liveness", text))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Whether no more was said, and nobody more often awake, than there was reason for.
+    fn is_quiet(&self) -> Step {
+        let times = self.nodes.len() as u64 * TIMEOUTS;
+        let (sends, wakes) = (self.healing.sends, self.healing.wakes);
+        if sends > SENDS_MAX * times || wakes > WAKES_MAX * times {
+            let text =
+                format!("nothing is wrong, and {sends} messages and {wakes} wakings came of it");
+            return Err(self.failure("no_storm", text));
+        }
+        Ok(())
+    }
+
     /// Looks whether the leader still is one.
     pub(super) fn is_steady(&mut self, mut steady: Steady, ailment: Ailment) -> Step {
         let leader = self.leader();
@@ -106,6 +156,11 @@ impl<W: Workload> World<'_, '_, W> {
             return Err(self.failure("liveness", text));
         }
         if self.now >= steady.until {
+            let changed = leader != Some(steady.leader) || term != steady.term;
+            if !changed {
+                self.is_served(ailment)?;
+            }
+            self.is_quiet()?;
             self.reached.healed += 1;
             self.finished = true;
             return Ok(());
@@ -114,9 +169,7 @@ impl<W: Workload> World<'_, '_, W> {
             && let Some(leader) = leader
         {
             steady.next_call = self.now + CALLS_EVERY;
-            let seed = crate::random::mix(self.plan.seed ^ self.now);
-            let call = PlannedCall { at: self.now, seed, read: false, patience: SECOND };
-            self.ask(leader, call, None, 0)?;
+            self.ask_all(leader)?;
         }
         self.healing.steady = Some(steady);
         self.queue.push(self.now + super::healing::EVERY, 0, 0, Event::Probe);
