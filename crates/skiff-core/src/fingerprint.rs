@@ -25,7 +25,7 @@ use crate::{
         Role,
         candidate::Candidate,
         follower::Follower,
-        leader::{Leader, STUCK},
+        leader::{DEAD, Leader},
         pre_candidate::PreCandidate,
     },
     types::{Instant, NodeId},
@@ -142,8 +142,8 @@ fn leader(role: &Leader, local: &Local, members: &[NodeId], to: &mut impl Hasher
     (role.round, role.seq_floor, role.term_start).hash(to);
     let patience = 2 * local.config.max_election_timeout;
     role.lagging.map(|(index, since)| (index, age(since, local, patience))).hash(to);
-    let stuck = STUCK * local.config.max_election_timeout;
-    local.disk.outstanding.map(|write| age(write.since, local, stuck)).hash(to);
+    let dead = DEAD * local.config.max_election_timeout;
+    role.outdone.map(|(index, since)| (index, age(since, local, dead))).hash(to);
     role.reads.hash(to);
     members.iter().filter_map(|id| role.peers.get(id)).for_each(|peer| progress(peer, local, to));
 }

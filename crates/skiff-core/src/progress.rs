@@ -83,9 +83,10 @@ impl Progress {
         }
     }
 
-    /// From now on probes from `next` on.
-    pub(crate) fn become_probe(&mut self, next: Index) {
-        let floor = if self.reverted { Index::ZERO } else { self.matched };
+    /// From now on probes from `next` on, and from no entry that the leader's log, which begins after
+    /// `base`, no longer has: whether the member's log reaches so far, the refusal of that probe tells.
+    pub(crate) fn become_probe(&mut self, next: Index, base: Index) {
+        let floor = if self.reverted { base } else { self.matched.max(base) };
         self.state = PeerState::Probe;
         self.next = next.max(floor.next());
         self.inflights.clear();
@@ -133,11 +134,11 @@ impl Progress {
     }
 
     /// The connection to the member broke: what was on its way may be lost.
-    pub(crate) fn lose_connection(&mut self) {
+    pub(crate) fn lose_connection(&mut self, base: Index) {
         if self.state != PeerState::NeedsSnapshot {
             // Before the first answer nothing is known but where the logs were thought to agree.
             let unknown = self.reverted || self.matched == Index::ZERO;
-            self.become_probe(if unknown { self.next } else { self.matched.next() });
+            self.become_probe(if unknown { self.next } else { self.matched.next() }, base);
         }
         self.paused = true;
     }

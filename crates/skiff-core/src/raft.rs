@@ -120,7 +120,7 @@ impl Raft {
             Input::Loaded { load, result } => self.loaded(load, result),
             Input::Applied { index } => self.local.machine.applied_to(index),
             Input::Unreachable { node } => match &mut self.role {
-                Role::Leader(leader) => leader.unreachable(node),
+                Role::Leader(leader) => leader.unreachable(&self.local, node),
                 Role::Follower(follower) => follower.unreachable(&mut self.local, node),
                 Role::PreCandidate(_) | Role::Candidate(_) => {}
             },

@@ -73,6 +73,7 @@ scripts! {
     append_late_refusal_is_nothing
     append_load_that_fails_sends_nothing
     append_lost_is_sent_again
+    append_lost_probe_begins_after_the_base
     append_malformed_is_ignored
     append_many_at_once
     append_old_entries_are_loaded

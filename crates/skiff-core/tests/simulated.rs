@@ -132,6 +132,23 @@ fn a_dead_disk_that_holds_up_a_follower_costs_the_office() {
     cluster.propose(A, 10, "y");
     cluster.settle();
     cluster.heal();
-    assert!(cluster.run_until(10_000, |cluster| cluster.state(A) != StateName::Leader));
+    assert!(cluster.run_until(20_000, |cluster| cluster.state(A) != StateName::Leader));
     assert!(cluster.run_until(10_000, |cluster| cluster.raft(B).is_leader()), "who has everything");
+}
+
+/// The rule above asks for somebody who would do better: with one of three away, or of two nodes, the other
+/// cannot lead alone, and a leader that left for its slow disk left nobody.
+#[test]
+fn a_slow_disk_costs_nothing_where_nobody_can_do_better() {
+    for (ids, away) in [(&[1, 2][..], None), (&[1, 2, 3][..], Some(C))] {
+        let mut cluster = Cluster::new(ids, |_| {});
+        cluster.make_leader(A);
+        away.into_iter().for_each(|id| cluster.isolate(&[id]));
+        cluster.member(A).slow_disk = true;
+        cluster.propose(A, 1, "x");
+        assert!(!cluster.run_until(60_000, |cluster| cluster.state(A) != StateName::Leader));
+        cluster.persist(A);
+        cluster.settle();
+        assert!(cluster.answer(A, 1).unwrap().is_ok());
+    }
 }

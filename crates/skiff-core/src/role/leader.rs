@@ -23,9 +23,9 @@ use crate::{
     types::{Index, Instant, LogTime, NodeId, Position, Round, Token},
 };
 
-/// A write that has taken so many longest election timeouts is taken for one that never ends. No
-/// disk that is only slow comes near, so equally slow disks depose nobody.
-pub(crate) const STUCK: u64 = 8;
+/// A disk that has been behind another for so many longest election timeouts, twelve seconds by default,
+/// is taken for dead. Where all disks stall for ten seconds one may be a whole stall behind.
+pub(crate) const DEAD: u64 = 40;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Leader {
@@ -41,6 +41,8 @@ pub(crate) struct Leader {
     quorum_check_at: Instant,
     /// What was committed by the others alone, and since when.
     pub(crate) lagging: Option<(Index, Instant)>,
+    /// What another voter had, and since when.
+    pub(crate) outdone: Option<(Index, Instant)>,
     pub(crate) reads: Reads,
 }
 
@@ -56,6 +58,7 @@ impl Leader {
             heartbeat_at: local.now.after(local.config.heartbeat_interval),
             quorum_check_at: local.now.after(local.config.max_election_timeout),
             lagging: None,
+            outdone: None,
             reads: Reads::default(),
         };
         leader.sync_peers(local);
@@ -131,9 +134,9 @@ impl Leader {
     }
 
     /// The connection to a member broke.
-    pub(crate) fn unreachable(&mut self, node: NodeId) {
+    pub(crate) fn unreachable(&mut self, local: &Local, node: NodeId) {
         if let Some(progress) = self.peers.get_mut(&node) {
-            progress.lose_connection();
+            progress.lose_connection(local.log.base().index);
         }
     }
 
@@ -182,17 +185,17 @@ impl Leader {
         self.lagging.is_some_and(|(_, since)| local.now >= since.after(self.disk_patience(local)))
     }
 
-    /// Whether one write has been under way for so long that the disk must be dead, while another
-    /// voter has on its own what waits here. It may be that nothing is committed meanwhile, because a
-    /// third one needs old entries from this disk.
+    /// Whether the own disk must be dead: another voter has long had what is not durable here. It may be
+    /// that nothing is committed meanwhile, because a third one needs old entries from this disk. Only
+    /// if the others are enough to elect one of them.
     fn is_outdone(&self, local: &Local) -> bool {
-        let patience = STUCK * local.config.max_election_timeout;
-        let write = local.disk.outstanding;
-        let is_stuck = write.is_some_and(|write| local.now.since(write.since) >= patience);
-        let has_more = |(id, progress): (&NodeId, &Progress)| {
-            local.membership().is_voter(*id) && progress.matched > local.log.durable()
+        let patience = DEAD * local.config.max_election_timeout;
+        let is_dead = self.outdone.is_some_and(|(_, since)| local.now >= since.after(patience));
+        let answers = |id| {
+            let heard = self.peers.get(&id).map(|progress| progress.heard);
+            heard.is_some_and(|at| local.now.since(at) <= local.config.max_election_timeout)
         };
-        is_stuck && self.peers.iter().any(has_more)
+        is_dead && local.membership().has_quorum(answers)
     }
 
     const fn disk_patience(&self, local: &Local) -> u64 {

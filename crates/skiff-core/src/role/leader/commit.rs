@@ -5,7 +5,7 @@ use super::Leader;
 use crate::{
     local::Local,
     mutants::{Mutant, planted},
-    types::Index,
+    types::{Index, Instant},
 };
 
 impl Leader {
@@ -30,13 +30,23 @@ impl Leader {
         self.watch_own_disk(local);
     }
 
-    /// Remembers since when the others have been ahead of the own disk.
+    /// Remembers since when the others have been ahead of the own disk: all of them together, and the
+    /// best of them alone.
     fn watch_own_disk(&mut self, local: &Local) {
-        let (committed, durable) = (local.log.committed(), local.log.durable());
-        if self.lagging.is_some_and(|(index, _)| durable < index) {
-            return;
-        }
-        let lags = durable < committed;
-        self.lagging = lags.then_some((committed, local.now));
+        let voters = self.peers.iter().filter(|(id, _)| local.membership().is_voter(**id));
+        let best = voters.map(|(_, progress)| progress.matched).max().unwrap_or_default();
+        self.lagging = behind(self.lagging, local.log.committed(), local);
+        self.outdone = behind(self.outdone, best, local);
     }
+}
+
+/// Since when something that others have has not been durable here, and what.
+fn behind(
+    before: Option<(Index, Instant)>,
+    reached: Index,
+    local: &Local,
+) -> Option<(Index, Instant)> {
+    let durable = local.log.durable();
+    let still = before.filter(|(index, _)| durable < *index);
+    still.or_else(|| (durable < reached).then_some((reached, local.now)))
 }

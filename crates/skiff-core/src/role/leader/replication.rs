@@ -210,13 +210,13 @@ fn position_before(next: Index, log: &Log) -> Position {
 
 /// The member's log equals ours up to `reply.last`: where to go on.
 fn matched_to(progress: &mut Progress, local: &Local, reply: &AppendReply) {
-    let patience = local.config.min_election_timeout;
+    let (patience, base) = (local.config.min_election_timeout, local.log.base().index);
     let verified = if progress.reverted { reply.last } else { reply.last.max(progress.matched) };
     match (progress.state, progress.probe) {
         (PeerState::Probe, Some(probe)) if reply.last < probe.last => {
             let overtaken = reply.seq > probe.seq;
             if overtaken && progress.is_overdue(probe.sent_at, local.now, patience) {
-                progress.become_probe(verified.next());
+                progress.become_probe(verified.next(), base);
             }
         }
         // Its commit index is no reason to begin below where the logs were thought to agree.
@@ -229,11 +229,11 @@ fn matched_to(progress: &mut Progress, local: &Local, reply: &AppendReply) {
                 && reply.seq > oldest.seq
                 && progress.is_overdue(oldest.sent_at, local.now, patience)
             {
-                progress.become_probe(verified.next());
+                progress.become_probe(verified.next(), base);
             }
         }
         (PeerState::NeedsSnapshot, _) => {
-            if reply.last >= local.log.base().index {
+            if reply.last >= base {
                 progress.become_replicate(verified.next(), local.now);
             }
         }
@@ -274,7 +274,7 @@ fn mismatched(
         return needs_snapshot(progress, local, node);
     }
     let agreement = local.log.agreement(hint);
-    progress.become_probe(agreement.index.next());
+    progress.become_probe(agreement.index.next(), local.log.base().index);
 }
 
 fn needs_snapshot(progress: &mut Progress, local: &mut Local, node: NodeId) {
