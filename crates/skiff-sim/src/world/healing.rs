@@ -101,7 +101,8 @@ impl<W: Workload> World<'_, '_, W> {
             Ailment::Deaf(_) | Ailment::Away(_) => TIMEOUTS_ILL,
         };
         self.healing.since = self.now;
-        self.healing.late = self.network.last_arrival();
+        // What was lost has an effect too, until it is said again: a hello, once in a timeout.
+        self.healing.late = self.network.last_arrival().max(self.now + 2 * TIMEOUT);
         self.healing.until = self.now.max(self.healing.late) + timeouts * TIMEOUT;
         self.queue.push(self.now + EVERY, 0, 0, Event::Probe);
         Ok(())
