@@ -30,11 +30,14 @@ pub(crate) struct Attempt {
     pub(crate) state: Progress,
     /// When it was told something.
     told: u64,
+    /// Refused because too much was under way: what was asked before may still be, for a while.
+    was_busy: bool,
 }
 
 impl Attempt {
-    pub(super) fn is_answered(&self) -> bool {
-        self.state == Progress::Answered
+    /// Whether it was told what somebody is told who asks while nothing is wrong.
+    pub(super) fn is_served(&self) -> bool {
+        self.state == Progress::Answered || self.was_busy
     }
 
     /// Whether it has its answer by now, if it gets one in time.
@@ -104,6 +107,7 @@ impl<W: Workload> World<'_, '_, W> {
             read_at: None,
             state: Progress::Waiting,
             told: 0,
+            was_busy: false,
         });
         let deadline = now.after(call.patience);
         let call = if call.read {
@@ -175,6 +179,7 @@ impl<W: Workload> World<'_, '_, W> {
             }
             Answer::Refused(refused) => {
                 self.attempts[number].state = Progress::Refused;
+                self.attempts[number].was_busy = matches!(refused, Refused::Busy { .. });
                 self.refused(&attempt, refused)
             }
         }

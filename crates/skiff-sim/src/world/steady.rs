@@ -116,7 +116,7 @@ impl<W: Workload> World<'_, '_, W> {
         }
         let asked = self.healing.asked.iter().map(|number| &self.attempts[*number]);
         let mut due = asked.filter(|attempt| attempt.was_due(self.now));
-        match due.find(|attempt| !attempt.is_answered()) {
+        match due.find(|attempt| !attempt.is_served()) {
             Some(attempt) => {
                 let text =
                     format!("nothing is wrong, and {attempt:?} got no answer: {}", self.describe());
