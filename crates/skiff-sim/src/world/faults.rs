@@ -4,7 +4,7 @@ use skiff_wal::disk::{Disk, sim::SimDisk};
 
 use super::{Step, World, queue::Event};
 use crate::{
-    plan::{Cut, Damage, Fault, Lie, Point, Who},
+    plan::{Cut, Damage, Fault, Lie, Mode, Point, Who},
     workload::Workload,
 };
 
@@ -127,10 +127,14 @@ impl<W: Workload> World<'_, '_, W> {
             }
             Fault::Damage { who, damage, place, down } => {
                 let node = self.find(who);
-                self.end_process(node, true, u64::MAX);
-                self.damage(node, damage, place);
-                let at = until(down);
-                self.queue.push(at, node, 0, Event::Start);
+                // Two at once can hide each other: a segment that is gone, and its announcement.
+                let hurt = self.nodes[node].process.is_none() && self.nodes[node].is_damaged;
+                if !hurt || self.plan.mode == Mode::Unlimited && damage == Damage::Wipe {
+                    self.end_process(node, true, u64::MAX);
+                    self.damage(node, damage, place);
+                    let at = until(down);
+                    self.queue.push(at, node, 0, Event::Start);
+                }
             }
             Fault::Lie { who, lie, place } => {
                 let node = self.find(who);
@@ -270,16 +274,17 @@ impl<W: Workload> World<'_, '_, W> {
         let mut files = disk.list().unwrap_or_default();
         files.sort();
         let Some(name) =
-            usize::try_from(place).ok().and_then(|n| files.get(n % files.len().max(1)))
+            usize::try_from(place).ok().and_then(|n| files.get(n % files.len().max(1)).cloned())
         else {
             return false;
         };
-        let damaged = disk.fork();
+        self.trace(node, |_| format!("what is damaged is {name}, place {place}"));
+        let damaged = self.nodes[node].disk.fork();
         damaged.kill();
         if damage == Damage::LoseFile {
-            damaged.take_away(name);
+            damaged.take_away(&name);
         } else {
-            let mut content = disk.content(name).unwrap_or_default();
+            let mut content = damaged.content(&name).unwrap_or_default();
             if content.is_empty() {
                 return false;
             }
@@ -291,7 +296,7 @@ impl<W: Workload> World<'_, '_, W> {
                 let to = content.len().min(from + 512);
                 content[from..to].fill(0);
             }
-            damaged.put(name, content);
+            damaged.put(&name, content);
         }
         if self.looks_torn(node, &damaged) {
             return false;
