@@ -15,10 +15,10 @@ use crate::{
     disk::Disk,
     entry::Entry,
     inflights::Inflight,
-    local::Local,
+    local::{DOUBLINGS_MAX, Local},
     log::Log,
-    outbox::{Outbox, Promise},
-    progress::Progress,
+    outbox::Outbox,
+    progress::{BACKOFF_MAX, Progress},
     raft::Raft,
     rng::Rng,
     role::{
@@ -30,10 +30,6 @@ use crate::{
     },
     types::{Instant, NodeId},
 };
-
-/// After so many lost elections the timeout, after so many losses the patience, no longer doubles.
-const DOUBLINGS_MAX: u32 = 3;
-const BACKOFF_MAX: u32 = 3;
 
 impl Raft {
     /// Feeds `to` what decides what this node will do, once nothing is left to poll. `members` are
@@ -79,33 +75,9 @@ fn list<T: Hash>(items: impl ExactSizeIterator<Item = T>, to: &mut impl Hasher) 
 /// Only the order of those for one member matters.
 fn promises(outbox: &Outbox, members: &[NodeId], to: &mut impl Hasher) {
     for id in members {
-        let theirs = outbox.promises.iter().filter(|one| Addressee::of(one) == Some(*id));
+        let theirs = outbox.promises.iter().filter(|one| one.to == *id);
         theirs.for_each(|promise| promise.hash(to));
         to.write_u8(u8::MAX);
-    }
-}
-
-/// Picks the first id out of what is hashed.
-#[derive(Default)]
-struct Addressee(Option<NodeId>);
-
-impl Addressee {
-    fn of(promise: &Promise) -> Option<NodeId> {
-        let mut addressee = Self::default();
-        promise.hash(&mut addressee);
-        addressee.0
-    }
-}
-
-impl Hasher for Addressee {
-    fn write(&mut self, _: &[u8]) {}
-
-    fn write_u128(&mut self, id: u128) {
-        self.0.get_or_insert(NodeId(id));
-    }
-
-    fn finish(&self) -> u64 {
-        0
     }
 }
 

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// After so many failed rounds the election timeout no longer doubles.
-const DOUBLINGS_MAX: u32 = 3;
+pub(crate) const DOUBLINGS_MAX: u32 = 3;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Local {

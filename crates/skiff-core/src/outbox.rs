@@ -24,7 +24,7 @@ pub(crate) enum Gate {
 /// that made it is gone.
 #[derive(Clone, Debug, Hash)]
 pub(crate) struct Promise {
-    to: NodeId,
+    pub(crate) to: NodeId,
     message: Message,
     gate: Gate,
 }

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// A resend waits at most this many times the shortest election timeout.
-const BACKOFF_MAX: u32 = 3;
+pub(crate) const BACKOFF_MAX: u32 = 3;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Progress {

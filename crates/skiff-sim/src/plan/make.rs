@@ -293,6 +293,7 @@ impl Faults {
             self.made.push((at, fault));
         }
     }
+
     /// Disks that lie.
     fn lies(&mut self, from: u64) {
         for _ in 0..self.random.u32(1..9) {

@@ -4,7 +4,7 @@ use skiff_wal::disk::{Disk, sim::SimDisk};
 
 use super::{Step, World, queue::Event};
 use crate::{
-    plan::{Cut, Damage, Fault, Lie, Mode, Point, Who},
+    plan::{Cut, Damage, Fault, Lie, Point, Who},
     workload::Workload,
 };
 
@@ -129,7 +129,7 @@ impl<W: Workload> World<'_, '_, W> {
                 let node = self.find(who);
                 // Two at once can hide each other: a segment that is gone, and its announcement.
                 let hurt = self.nodes[node].process.is_none() && self.nodes[node].is_damaged;
-                if !hurt || self.plan.mode == Mode::Unlimited && damage == Damage::Wipe {
+                if !hurt {
                     self.end_process(node, true, u64::MAX);
                     self.damage(node, damage, place);
                     let at = until(down);

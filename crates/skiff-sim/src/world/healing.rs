@@ -29,13 +29,13 @@ const WRITES: u64 = 6;
 #[derive(Debug, Default)]
 pub(super) struct Healing {
     pub(super) since: u64,
-    /// When the last message of before has arrived.
+    /// When nothing of before has an effect any more.
     late: u64,
     until: u64,
     /// Those who are left alone, and are to make progress.
     pub(super) left: Vec<usize>,
     /// What stays wrong, and where.
-    ailment: Ailment,
+    pub(super) ailment: Ailment,
     ill: Option<usize>,
     /// The leader that was found.
     pub(super) steady: Option<Steady>,
@@ -147,9 +147,8 @@ impl<W: Workload> World<'_, '_, W> {
             self.queue.push(self.now + EVERY, 0, 0, Event::Probe);
             return Ok(());
         }
-        let ailment = self.healing.ailment;
         if let Some(steady) = self.healing.steady {
-            return self.is_steady(steady, ailment);
+            return self.is_steady(steady);
         }
         if let Some(missing) = self.missing()? {
             if self.now > self.healing.until {
@@ -161,7 +160,7 @@ impl<W: Workload> World<'_, '_, W> {
             return Ok(());
         }
         let leader = self.leader().unwrap_or_default();
-        self.settle(leader, ailment);
+        self.settle(leader);
         self.queue.push(self.now + EVERY, 0, 0, Event::Probe);
         Ok(())
     }

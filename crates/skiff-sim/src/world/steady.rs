@@ -1,7 +1,7 @@
 //! When faults have ended and a leader is found, it must stay: nothing is left that could be a reason
 //! for another election. And while it does, whoever asks is answered, and nobody makes a stir.
 
-use skiff_replica::Term;
+use skiff_replica::{Term, core::Raft};
 
 use super::{Step, World, healing::TIMEOUT, queue::Event};
 use crate::{
@@ -83,14 +83,18 @@ impl<W: Workload> World<'_, '_, W> {
     }
 
     /// A leader has been found, and commands and reads are answered.
-    pub(super) fn settle(&mut self, leader: usize, ailment: Ailment) {
-        if let Ailment::Away(_) = ailment {
+    pub(super) fn settle(&mut self, leader: usize) {
+        if let Ailment::Away(_) = self.healing.ailment {
             self.network.mend_all();
         }
-        let terms = self.nodes.iter().filter_map(|node| node.process.as_ref()?.replica.raft());
-        let term = terms.map(skiff_replica::core::Raft::term).max().unwrap_or_default();
+        let term = self.highest_term();
         let until = self.now + TIMEOUTS * TIMEOUT;
         self.healing.steady = Some(Steady { leader, term, until, next_call: self.now });
+    }
+
+    fn highest_term(&self) -> Term {
+        let nodes = self.nodes.iter().filter_map(|node| node.process.as_ref()?.replica.raft());
+        nodes.map(Raft::term).max().unwrap_or_default()
     }
 
     /// Asks the leader for a command, and somebody for a read, and, where commands are passed on, for a
@@ -110,8 +114,8 @@ impl<W: Workload> World<'_, '_, W> {
     }
 
     /// Where nothing changed, everybody who asked must have been answered: not just refused in time.
-    fn is_served(&self, ailment: Ailment) -> Step {
-        if matches!(ailment, Ailment::SlowDisks(_)) {
+    fn is_served(&self) -> Step {
+        if matches!(self.healing.ailment, Ailment::SlowDisks(_)) {
             return Ok(()); // Those who ask have no patience for as long as that takes.
         }
         let asked = self.healing.asked.iter().map(|number| &self.attempts[*number]);
@@ -139,11 +143,9 @@ impl<W: Workload> World<'_, '_, W> {
     }
 
     /// Looks whether the leader still is one.
-    pub(super) fn is_steady(&mut self, mut steady: Steady, ailment: Ailment) -> Step {
-        let leader = self.leader();
-        let terms = self.nodes.iter().filter_map(|node| node.process.as_ref()?.replica.raft());
-        let term = terms.map(skiff_replica::core::Raft::term).max().unwrap_or_default();
-        let fine = match ailment {
+    pub(super) fn is_steady(&mut self, mut steady: Steady) -> Step {
+        let (leader, term) = (self.leader(), self.highest_term());
+        let fine = match self.healing.ailment {
             Ailment::Away(_) => term.0 <= steady.term.0 + 1,
             _ => leader == Some(steady.leader),
         };
@@ -158,7 +160,7 @@ impl<W: Workload> World<'_, '_, W> {
         if self.now >= steady.until {
             let changed = leader != Some(steady.leader) || term != steady.term;
             if !changed {
-                self.is_served(ailment)?;
+                self.is_served()?;
             }
             self.is_quiet()?;
             self.reached.healed += 1;
