@@ -15,8 +15,8 @@ const TIMEOUTS: u64 = 20;
 const TIMEOUTS_TO_FORM: u64 = 40;
 /// Where something stays wrong, the leader must leave its office first.
 const TIMEOUTS_ILL: u64 = 40;
-/// With slow disks each step of an election takes longer than an election timeout; and it takes long to
-/// tell a dead disk from a slow one.
+/// Where a write takes longer than an election timeout so does each step of an election; and it takes
+/// long to tell a dead disk from a slow one.
 const TIMEOUTS_SLOW: u64 = 100;
 /// So often progress is looked at.
 pub(super) const EVERY: u64 = 10 * MS;
@@ -97,6 +97,7 @@ impl<W: Workload> World<'_, '_, W> {
         let timeouts = match ailment {
             Ailment::None if formed => TIMEOUTS,
             Ailment::None => TIMEOUTS_TO_FORM,
+            Ailment::SlowDisks(each) if each < TIMEOUT => TIMEOUTS_ILL,
             Ailment::SlowDisks(_) | Ailment::Stuck(_) => TIMEOUTS_SLOW,
             Ailment::Deaf(_) | Ailment::Away(_) => TIMEOUTS_ILL,
         };
