@@ -9,13 +9,13 @@ use crate::spans;
 #[derive(Args, Debug)]
 pub(crate) struct Sim {
     /// How many seeds to run
-    #[arg(long, default_value_t = 1000, value_name = "COUNT")]
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..), value_name = "COUNT")]
     pub(crate) seeds: u64,
     /// The first of them
     #[arg(long, default_value_t = 0, value_name = "NUMBER")]
     pub(crate) first: u64,
     /// Run seeds for so long, however many that are
-    #[arg(long, conflicts_with_all = ["seeds", "seed"], value_name = "COUNT")]
+    #[arg(long, conflicts_with_all = ["seeds", "seed"], value_parser = clap::value_parser!(u64).range(1..), value_name = "COUNT")]
     pub(crate) minutes: Option<u64>,
     /// Run this one seed
     #[arg(long, conflicts_with_all = ["seeds", "first"], value_name = "NUMBER")]
