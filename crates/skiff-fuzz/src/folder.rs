@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 use crc32c::crc32c;
 use skiff_core::{Entry, HardState, Index, LogTime, NodeId, Payload, Position, Term, Write};
-use skiff_storage::{LogReader, Opening, SnapshotMeta, SnapshotStore, StoreError};
+use skiff_storage::{LogReader, OnLostData, Opening, SnapshotMeta, SnapshotStore, StoreError};
 use skiff_wal::{
     Log, LogId, Opened, Options,
     disk::sim::{SECTOR, SimDisk},
@@ -29,6 +29,7 @@ pub(crate) fn try_open(disk: &SimDisk) -> Result<Opened<SimDisk>, StoreError> {
         name: Some("a".to_owned()),
         fresh_name: String::new(),
         fresh_node: NodeId(7),
+        on_lost_data: OnLostData::Refuse,
     };
     let options = Options { segment_size: SEGMENT, fresh_log: LogId(0xabc) };
     Log::open(disk.clone(), &opening, options)

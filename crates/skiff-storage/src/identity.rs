@@ -63,6 +63,18 @@ pub struct Opening {
     pub fresh_name: String,
     /// The incarnation of a new store.
     pub fresh_node: NodeId,
+    /// What to do if entries are damaged that were durable once.
+    pub on_lost_data: OnLostData,
+}
+
+/// What a node does whose store has lost entries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnLostData {
+    /// It abstains, and gets them back from the other members.
+    #[default]
+    Mend,
+    /// It does not start, and its store is left as it is.
+    Refuse,
 }
 
 impl Opening {

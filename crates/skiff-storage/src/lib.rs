@@ -10,9 +10,9 @@ mod span;
 mod store;
 
 pub use error::StoreError;
-pub use identity::{Identity, InstanceId, Opening, Standing};
+pub use identity::{Identity, InstanceId, OnLostData, Opening, Standing};
 pub use memory::MemoryPersistence;
-pub use recovered::Recovered;
+pub use recovered::{Hole, Recovered};
 pub use skiff_core::{Entry, Write};
 pub use span::Span;
 pub use store::{

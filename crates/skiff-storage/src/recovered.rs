@@ -1,6 +1,10 @@
 //! What a log store found when it was opened.
 
+use std::path::PathBuf;
+
 use skiff_core::{Entry, HardState, Index, LogTime, Membership, Payload, Position, Term};
+
+use crate::error::StoreError;
 
 /// What a log store held when it was opened. No entries: they are read when needed.
 ///
@@ -20,8 +24,44 @@ pub struct Recovered {
     pub memberships: Vec<(Index, Membership)>,
     /// The time of the last entry; zero if the log is empty.
     pub last_time: LogTime,
+    /// Where damage has taken entries that were durable once, ascending. While there is one, the
+    /// node must neither vote nor campaign nor acknowledge anything.
+    pub holes: Vec<Hole>,
     /// What the operator should know: one sentence each, for example about a torn tail.
     pub remarks: Vec<String>,
+}
+
+/// A stretch of the log that damage has taken. What belongs there is known by log matching
+/// (dissertation 3.5): whoever has an entry at the index and of the term of `last` has the same
+/// entries before it.
+///
+/// What stands before a hole is to be trusted only as far as it matches too: what was damaged may
+/// have replaced it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hole {
+    /// The first entry that is missing.
+    pub first: Index,
+    /// The last one, of which no more than this is known.
+    pub last: Position,
+    /// The damaged file.
+    pub path: PathBuf,
+    /// The byte of it at which something is wrong.
+    pub offset: u64,
+    /// What is wrong, and how it is known that it was well once.
+    pub reason: String,
+}
+
+impl Hole {
+    /// The hole as an error, for those who do not mend.
+    #[must_use]
+    pub fn to_error(&self) -> StoreError {
+        StoreError::Corrupt {
+            path: self.path.clone(),
+            offset: self.offset,
+            index: Some(self.first),
+            reason: self.reason.clone(),
+        }
+    }
 }
 
 impl Recovered {
@@ -31,14 +71,45 @@ impl Recovered {
         self.last = base;
         self.terms.clear();
         self.memberships.clear();
+        self.holes.clear();
         self.last_time = LogTime::ZERO;
     }
 
-    /// Forgets the entries from `from` on. If any entry is left, [`last_time`](Self::last_time) is
+    /// The term of the entry at `index`, or of the position the log begins after. `None` where the
+    /// log holds nothing: outside, and in a hole but at its end.
+    #[must_use]
+    pub fn term_at(&self, index: Index) -> Option<Term> {
+        if index == self.base.index {
+            return Some(self.base.term);
+        }
+        let is_lost = |hole: &Hole| hole.first <= index && index < hole.last.index;
+        if index < self.base.index || index > self.last.index || self.holes.iter().any(is_lost) {
+            return None;
+        }
+        let after = self.terms.partition_point(|(first, _)| *first <= index);
+        after.checked_sub(1).and_then(|at| self.terms.get(at)).map(|(_, term)| *term)
+    }
+
+    /// Notes that damage has taken what follows, up to and with the last entry of the hole; what is
+    /// there from its first entry on is forgotten.
+    pub fn open_hole(&mut self, mut hole: Hole) {
+        self.truncate_from(hole.first);
+        hole.first = hole.first.min(self.last.index.next());
+        self.terms.push((hole.last.index, hole.last.term));
+        self.last = hole.last;
+        self.holes.push(hole);
+    }
+
+    /// Forgets the entries from `from` on, and with them the holes that reach so far. If any entry is left, [`last_time`](Self::last_time) is
     /// unknown afterwards: set it once the end of the log is reached.
     pub fn truncate_from(&mut self, from: Index) {
         if from > self.last.index {
             return;
+        }
+        // A hole that is cut ends nowhere: what is left of it is forgotten too.
+        let mut from = from;
+        while let Some(hole) = self.holes.pop_if(|hole| from <= hole.last.index) {
+            from = from.min(hole.first);
         }
         self.terms.retain(|(first, _)| *first < from);
         self.memberships.retain(|(index, _)| *index < from);

@@ -50,11 +50,13 @@ impl fmt::Debug for Store {
 
 /// The durable log of one node (the original's `saveMeta` and `loadMeta`): term, vote, entries.
 pub trait LogStore: Send {
-    /// What the log holds. Called once, before any other method. May block.
+    /// What the log holds. Called before any other method, and again after [`mend`](Self::mend).
+    /// May block.
     ///
     /// # Errors
     ///
-    /// If something acknowledged is damaged or missing: it is never silently left out.
+    /// If something acknowledged is damaged or missing, and not as [`holes`](Recovered::holes) that
+    /// can be mended: it is never silently left out.
     #[doc(alias = "loadMeta")]
     fn load(&mut self) -> Result<Recovered, StoreError>;
 
@@ -76,6 +78,21 @@ pub trait LogStore: Send {
 
     /// A handle to read entries back, which works at the same time as writes.
     fn reader(&self) -> Arc<dyn LogReader>;
+
+    /// Fills the end of a hole: `entries` follow `prev`, and the last of them is what the hole ends
+    /// with. Durable on return; may block. Only before the first write; what the log holds then,
+    /// [`load`](Self::load) tells.
+    ///
+    /// A store whose [`holes`](Recovered::holes) are always empty need not have this.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Misuse`] if there was a write already or `entries` have gaps; otherwise as the
+    /// medium has it.
+    fn mend(&mut self, prev: Position, entries: &[Entry]) -> Result<(), StoreError> {
+        let _ = (prev, entries);
+        Err(StoreError::Misuse("this store has no holes to mend".to_owned()))
+    }
 
     /// Replaces the identity, atomically. Durable on return; may block.
     ///

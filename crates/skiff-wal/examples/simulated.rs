@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use skiff_core::{Entry, HardState, Index, LogTime, NodeId, Payload, Term, Write};
-use skiff_storage::{Opening, StoreError};
+use skiff_storage::{OnLostData, Opening, StoreError};
 use skiff_wal::{
     Log, LogId, Opened, Options,
     disk::sim::{Fate, SimDisk},
@@ -21,6 +21,7 @@ fn open(disk: &SimDisk, segment_size: u64) -> Result<Opened<SimDisk>, StoreError
         name: Some("a".to_owned()),
         fresh_name: String::new(),
         fresh_node: NodeId(1),
+        on_lost_data: OnLostData::Mend,
     };
     Log::open(disk.clone(), &opening, Options { segment_size, fresh_log: LogId(1) })
 }

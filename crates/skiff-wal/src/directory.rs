@@ -62,6 +62,12 @@ impl<D: Disk> Directory<D> {
         self.synced.store(batch, Ordering::Release);
     }
 
+    /// What IDENTITY says, and the batches synced since.
+    pub(crate) fn kept(&self) -> Kept {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Kept { synced: self.synced.load(Ordering::Acquire), ..kept }
+    }
+
     /// Notes in the identity which batches were synced.
     pub(crate) fn mark_synced(&self) -> Result<(), StoreError> {
         let identity = self.kept.lock().unwrap_or_else(PoisonError::into_inner).identity.clone();

@@ -32,6 +32,8 @@ impl Found {
 pub(crate) struct Files {
     /// The segments by their number.
     pub(crate) segments: BTreeMap<u64, Found>,
+    /// Pieces that were mended, by their number.
+    pub(crate) mends: BTreeMap<u64, Found>,
     /// Files that were not complete when something ended.
     pub(crate) unfinished: Vec<String>,
     pub(crate) snapshots: Vec<snapshot::Name>,
@@ -46,6 +48,7 @@ impl Files {
         names.sort_unstable();
         let mut found = Self {
             segments: BTreeMap::new(),
+            mends: BTreeMap::new(),
             unfinished: Vec::new(),
             snapshots: Vec::new(),
             strangers: Vec::new(),
@@ -53,6 +56,8 @@ impl Files {
         for name in names {
             if let Some(number) = segment::number(&name) {
                 found.segments.extend(look_at(disk, name)?.map(|segment| (number, segment)));
+            } else if let Some(number) = segment::mend_number(&name) {
+                found.mends.extend(look_at(disk, name)?.map(|mend| (number, mend)));
             } else if let Some(name) = snapshot::Name::parse(&name) {
                 found.snapshots.push(name);
             } else if is_unfinished(&name) {
@@ -66,7 +71,7 @@ impl Files {
 
     /// Fails if a newer version has written here.
     pub(crate) fn check_format<D: Disk>(&self, disk: &D) -> Result<(), StoreError> {
-        for segment in self.segments.values() {
+        for segment in self.segments.values().chain(self.mends.values()) {
             if let Err(BadHeader::Newer(found)) = segment.header {
                 let path = disk.path(&segment.name);
                 return Err(StoreError::NewerFormat { path, found, known: FORMAT });
@@ -79,8 +84,11 @@ impl Files {
 const LOCK: &str = "LOCK";
 
 fn is_unfinished(name: &str) -> bool {
-    name.strip_suffix(identity::UNFINISHED)
-        .is_some_and(|name| name == identity::NAME || snapshot::Name::parse(name).is_some())
+    name.strip_suffix(identity::UNFINISHED).is_some_and(|name| {
+        name == identity::NAME
+            || snapshot::Name::parse(name).is_some()
+            || segment::mend_number(name).is_some()
+    })
 }
 
 /// `None` if the file is gone by now: a folder that is in use can be looked at too.
@@ -92,7 +100,9 @@ fn look_at<D: Disk>(disk: &D, name: String) -> Result<Option<Found>, StoreError>
     };
     let size = file.size().map_err(failed)?;
     let mut start = [0; 64];
-    let read = disk::read_at(&file, &mut start, 0).map_err(failed)?;
-    let header = SegmentHeader::decode(&start[..read]);
+    let header = match disk::read_at(&file, &mut start, 0) {
+        Ok(read) => SegmentHeader::decode(&start[..read]),
+        Err(_) => Err(BadHeader::Damaged("its beginning cannot be read")),
+    };
     Ok(Some(Found { name, size, header }))
 }

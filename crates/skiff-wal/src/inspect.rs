@@ -15,7 +15,7 @@ use crate::{
     recovery,
     segment::{self, BadHeader, FIRST_BATCH, SegmentHeader},
     snapshot,
-    walk::{self, End, Reason, Step, Walk},
+    walk::{self, End, Step, Walk},
 };
 
 /// A folder that is looked at.
@@ -135,12 +135,25 @@ impl<D: Disk> Inspection<D> {
         &self.files.strangers
     }
 
-    /// What opening the log would find, or why it would be refused.
+    /// What opening the log would find, if nothing that was synced is damaged.
     ///
     /// # Errors
     ///
-    /// As [`Log::open`](crate::Log::open).
+    /// As [`Log::open`](crate::Log::open) with [`OnLostData::Refuse`](skiff_storage::OnLostData).
     pub fn verify(&self) -> Result<Recovered, StoreError> {
+        self.recover(true)
+    }
+
+    /// What opening the log would find, with the holes that other members could fill.
+    ///
+    /// # Errors
+    ///
+    /// As [`Log::open`](crate::Log::open) with [`OnLostData::Mend`](skiff_storage::OnLostData).
+    pub fn examine(&self) -> Result<Recovered, StoreError> {
+        self.recover(false)
+    }
+
+    fn recover(&self, strictly: bool) -> Result<Recovered, StoreError> {
         self.files.check_format(&self.disk)?;
         let kept = match &self.identity {
             Err(error) => return Err(error.clone()),
@@ -157,6 +170,9 @@ impl<D: Disk> Inspection<D> {
             return Ok(Recovered::default());
         }
         let recovery = recovery::recover(&self.disk, kept, &self.files)?;
+        if strictly {
+            recovery.check_whole()?;
+        }
         recovery::check_snapshot(&self.disk, kept, &recovery, &self.files)?;
         Ok(recovery.recovered)
     }
@@ -167,24 +183,21 @@ impl<D: Disk> Inspection<D> {
     ///
     /// If a file cannot be read.
     pub fn walk(&self, mut show: impl FnMut(Finding<'_>)) -> Result<(), StoreError> {
-        let Some((log, mut place)) = self.start()? else { return Ok(()) };
+        let Some((log, place)) = self.start()? else { return Ok(()) };
+        let mut walk = Walk::from(&self.disk, &self.files.segments, log, place);
         let mut newest = 0;
         loop {
-            let mut walk = Walk::from(&self.disk, &self.files.segments, log, place);
-            let end = loop {
-                match walk.step().map_err(|error| self.unreadable(error))? {
-                    Step::Batch(batch) => {
-                        newest = batch.header.number;
-                        self.show_batch(&batch, &mut show);
-                    }
-                    Step::End(end) => break end,
+            let end = match walk.step().map_err(|error| self.unreadable(error))? {
+                Step::Batch(batch) => {
+                    newest = batch.header.number;
+                    self.show_batch(&batch, &mut show);
+                    continue;
                 }
+                Step::End(end) => end,
             };
-            let behind =
-                walk::look_behind(&self.disk, &self.files.segments, log, end.place, newest)
-                    .map_err(|error| self.unreadable(error))?;
-            let unlinked = end.header.filter(|_| end.reason == Reason::Unlinked);
-            let Some(later) = unlinked.or(behind.later) else {
+            let behind = walk::look_behind(&self.disk, &self.files.segments, log, &end, newest)
+                .map_err(|error| self.unreadable(error))?;
+            let Some(later) = behind.later else {
                 show(self.end(&end));
                 return Ok(());
             };
@@ -193,7 +206,7 @@ impl<D: Disk> Inspection<D> {
                 offset: end.offset(),
                 reason: end.reason.text(),
             });
-            place = later.place;
+            walk.resume(later.place);
         }
     }
 

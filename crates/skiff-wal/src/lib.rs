@@ -9,6 +9,7 @@ mod group;
 mod identity;
 pub mod inspect;
 mod log;
+mod mend;
 mod open;
 mod place;
 mod reader;

@@ -74,6 +74,7 @@ pub struct Log<D: Disk> {
     /// Whether a segment is on order.
     pub(crate) is_ordered: bool,
     pub(crate) next_segment: u64,
+    pub(crate) next_mend: u64,
     /// Files that can become segments again.
     pub(crate) spare: Vec<String>,
     pub(crate) group: Group,

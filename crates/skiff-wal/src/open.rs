@@ -2,8 +2,11 @@
 
 use std::{io, sync::Arc};
 
-use skiff_core::mutants::{Mutant, planted};
-use skiff_storage::{Identity, LogReader, Opening, Recovered, StoreError};
+use skiff_core::{
+    Entry, Position,
+    mutants::{Mutant, planted},
+};
+use skiff_storage::{Identity, LogReader, OnLostData, Opening, Recovered, StoreError};
 
 use crate::{
     batch::{BatchHeader, HEADER},
@@ -13,6 +16,7 @@ use crate::{
     group::Group,
     identity::{self, Kept},
     log::{Log, Options},
+    mend,
     place::Place,
     reader::{Shared, Visible},
     recovery::{self, Recovery},
@@ -107,6 +111,7 @@ fn create<D: Disk>(new: New<D>, opening: &Opening, files: &Files) -> Result<Open
         needs_time: false,
         pieces: None,
         next_segment: next_segment + 1,
+        next_mend: segment::MEND,
     };
     let kept = Kept { identity: opening.fresh(), log, synced: 0 };
     let identity = kept.identity.clone();
@@ -131,6 +136,9 @@ fn reopen<D: Disk>(
         identity.boot = kept.identity.boot;
     }
     let recovery = recovery::recover(&disk, &kept, files)?;
+    if opening.on_lost_data == OnLostData::Refuse {
+        recovery.check_whole()?;
+    }
     recovery::check_snapshot(&disk, &kept, &recovery, files)?;
     make_sure(&disk, &recovery, files)?;
     let kept = Kept { identity: identity.clone(), log: kept.log, synced: recovery.last.number };
@@ -205,8 +213,10 @@ fn start<D: Disk>(
     let current = Segment { number: end.segment, size, file };
     let segments = recovery.segments;
     let shared = Arc::new(Shared::new(Visible { span: tail.span(), extents, segments, cuts: 0 }));
+    let next_mend = recovery.next_mend;
     let mut log = Log {
         supply,
+        next_mend,
         log: kept.log,
         boot: kept.identity.boot,
         directory: Arc::new(Directory::new(disk, lock, kept)),
@@ -226,8 +236,56 @@ fn start<D: Disk>(
     };
     log.supply.remove(recovery.left_over);
     if recovery.needs_time {
-        let index = log.tail.last.index;
-        recovery::set_time(&mut recovered, &log.reader().read(index, index.next(), 0)?);
+        log.find_time(&mut recovered)?;
     }
     Ok((log, recovered))
+}
+
+impl<D: Disk> Log<D> {
+    /// Fills the end of a hole: `entries` follow `prev`, and the last of them is what the hole ends
+    /// with. Durable on return. What the log holds then, [`reload`](Self::reload) tells.
+    ///
+    /// # Errors
+    ///
+    /// If the entries have gaps; or as the disk has it.
+    pub fn mend(&mut self, prev: Position, entries: &[Entry]) -> Result<(), StoreError> {
+        self.directory.check()?;
+        let follows = |(at, entry): (u64, &Entry)| entry.index.0 == prev.index.0 + 1 + at;
+        if entries.is_empty() || !(0..).zip(entries).all(follows) {
+            return Err(StoreError::Misuse("the entries do not follow each other".to_owned()));
+        }
+        let number = self.next_mend;
+        self.next_mend += 1;
+        mend::write(self.directory.disk(), self.log, number, prev, entries)
+    }
+
+    /// What the log holds, read from the disk once more. Nothing may have been appended since it was
+    /// opened.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn reload(&mut self) -> Result<Recovered, StoreError> {
+        self.directory.check()?;
+        let disk = self.directory.disk();
+        let files = Files::find(disk)?;
+        let recovery = recovery::recover(disk, &self.directory.kept(), &files)?;
+        let Recovery { mut recovered, tail, extents, segments, needs_time, .. } = recovery;
+        let mut visible = self.shared.write();
+        (visible.span, visible.extents) = (tail.span(), extents);
+        visible.segments = segments;
+        visible.cuts += 1;
+        drop(visible);
+        self.tail = tail;
+        if needs_time {
+            self.find_time(&mut recovered)?;
+        }
+        Ok(recovered)
+    }
+
+    fn find_time(&self, recovered: &mut Recovered) -> Result<(), StoreError> {
+        let index = self.tail.last.index;
+        recovery::set_time(recovered, &self.reader().read(index, index.next(), 0)?);
+        Ok(())
+    }
 }

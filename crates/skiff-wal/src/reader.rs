@@ -14,7 +14,7 @@ use crate::{
     disk::Disk,
     place::{LogId, Place},
     record::Record,
-    tail::{Extent, Extents},
+    tail::{Extent, Extents, HOLE},
     window::Window,
 };
 
@@ -113,7 +113,7 @@ impl<D: Disk> Reader<D> {
             for (at, (extent, size)) in extents.iter().zip(sizes).enumerate() {
                 let extent_end = extents.get(at + 1).map_or(end, |next| next.first);
                 let Some(size) = size else {
-                    return Err(self.damaged(extent.place(), wanted.next, "its segment is gone"));
+                    return Err(self.gone(extent, wanted.next));
                 };
                 let read = self.read_extent(&mut window, size, extent, extent_end, &mut wanted)?;
                 if read == Progress::Full {
@@ -168,6 +168,14 @@ impl<D: Disk> Reader<D> {
             (place, skip) = (header.end(), 0);
         }
         Ok(Progress::GoesOn)
+    }
+
+    fn gone(&self, extent: &Extent, index: Index) -> StoreError {
+        if extent.segment != HOLE {
+            return self.damaged(extent.place(), index, "its segment is gone");
+        }
+        let reason = "damage has taken this entry".to_owned();
+        StoreError::Corrupt { path: self.disk.path(""), offset: 0, index: Some(index), reason }
     }
 
     fn damaged(&self, place: Place, index: Index, reason: &str) -> StoreError {

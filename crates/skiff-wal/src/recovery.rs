@@ -5,6 +5,9 @@
 //! to drop it would lose data. A batch is only written once the one before it is synced. So damage
 //! is a torn end only if no batch behind it is newer, and if IDENTITY does not say that it was
 //! synced. What else of the same batch is good or bad proves nothing.
+//!
+//! Behind damage that is no torn end, the log is read on from the next good batch. What cannot be made
+//! up for is a hole.
 
 use std::{collections::BTreeMap, io};
 
@@ -19,12 +22,13 @@ use crate::{
     disk::Disk,
     files::{Files, Found},
     identity::Kept,
+    mend::Mends,
     place::{LogId, Place},
-    replay::{self, Nonsense, Replay},
-    segment::FIRST_BATCH,
+    replay::{self, Damage, Nonsense, Replay},
+    segment::{self, FIRST_BATCH},
     snapshot,
     tail::{Extents, Tail},
-    walk::{self, Behind, End, Reason, Step, Walk},
+    walk::{self, End, Reason, Step, Walk},
 };
 
 /// All that is known of a log whose files hold what they must.
@@ -50,6 +54,18 @@ pub(crate) struct Recovery {
     pub(crate) pieces: Option<u64>,
     /// Numbers of segments from here on were never used.
     pub(crate) next_segment: u64,
+    /// Nor were those of mended pieces.
+    pub(crate) next_mend: u64,
+}
+
+impl Recovery {
+    /// Fails if anything is lost.
+    pub(crate) fn check_whole(&self) -> Result<(), StoreError> {
+        match self.recovered.holes.first() {
+            Some(hole) => Err(hole.to_error()),
+            None => Ok(()),
+        }
+    }
 }
 
 pub(crate) fn recover<D: Disk>(
@@ -57,33 +73,59 @@ pub(crate) fn recover<D: Disk>(
     kept: &Kept,
     files: &Files,
 ) -> Result<Recovery, StoreError> {
-    let search = Search { disk, log: kept.log, segments: &files.segments };
+    let search = Search { disk, log: kept.log, segments: &files.segments, mends: &files.mends };
     let first = search.first_segment()?;
-    let mut replay = Replay::default();
+    let mends = Mends::load(disk, kept.log, files).map_err(|error| search.unreadable(error))?;
+    let mut replay = Replay::new(&mends);
     let place = Place { segment: first, offset: FIRST_BATCH };
     let mut walk = Walk::from(disk, &files.segments, kept.log, place);
     // What is no batch is read twice: a read that is wrong once would drop what was acknowledged.
     let mut is_read_twice = false;
-    let end = loop {
-        is_read_twice = match walk.step().map_err(|error| search.unreadable(error))? {
+    let (end, last, behind) = loop {
+        let end = match walk.step().map_err(|error| search.unreadable(error))? {
             Step::Batch(batch) => {
                 replay.take(&batch).map_err(|flaw| search.nonsense(flaw))?;
-                false
+                is_read_twice = false;
+                continue;
             }
-            Step::End(end) if is_read_twice => break end,
-            Step::End(_) => true,
+            Step::End(_) if !is_read_twice => {
+                is_read_twice = true;
+                walk.read_anew();
+                continue;
+            }
+            Step::End(end) => end,
         };
-        if is_read_twice {
-            walk.read_anew();
+        let last = replay.last.unwrap_or_default();
+        let behind = walk::look_behind(disk, &files.segments, kept.log, &end, last.number);
+        let mut behind = behind.map_err(|error| search.unreadable(error))?;
+        if let Some(later) = behind.later
+            && !planted(Mutant::LaterBatchIgnored)
+        {
+            replay.skip(search.damage(&end, &later), end.reason == Reason::Unlinked);
+            walk.resume(later.place);
+            is_read_twice = false;
+            continue;
         }
+        // What cannot be read may be anything, also the batch that was synced last.
+        if let Some(failure) = walk.failure().or_else(|| behind.failure.take()) {
+            return Err(search.unreadable(failure));
+        }
+        if replay.last.is_none() {
+            let proof = "no batch is left at the start of the log";
+            return Err(search.corrupt(&end, Index::ZERO, proof));
+        }
+        search.judge(&end, &last, kept.synced, replay.recovered.last.index)?;
+        break (end, last, behind);
     };
-    let Some(last) = replay.last else {
-        return Err(search.corrupt(&end, Index::ZERO, "no batch is left at the start of the log"));
-    };
-    let behind = search.judge(&end, &last, kept.synced, replay.tail.last.index)?;
+    if let Some(Damage { path, offset, reason }) = replay.open_end() {
+        let index = Some(replay.recovered.last.index.next());
+        return Err(StoreError::Corrupt { path, offset, index, reason });
+    }
     let pieces = behind.bytes_to.filter(|_| !search.is_recycled(end.place.segment));
     let remarks = search.remarks(&end, pieces);
-    Ok(Recovery { pieces, ..search.gather(replay, last, end.place, behind.highest, remarks) })
+    let mut recovery = search.gather(replay, last, end.place, behind.highest, remarks);
+    recovery.pieces = pieces;
+    Ok(recovery)
 }
 
 /// The segment with which the log begins.
@@ -92,7 +134,7 @@ pub(crate) fn first_segment<D: Disk>(
     log: LogId,
     files: &Files,
 ) -> Result<u64, StoreError> {
-    Search { disk, log, segments: &files.segments }.first_segment()
+    Search { disk, log, segments: &files.segments, mends: &files.mends }.first_segment()
 }
 
 /// A member's log begins after a snapshot, so that must be there.
@@ -115,6 +157,7 @@ struct Search<'a, D: Disk> {
     disk: &'a D,
     log: LogId,
     segments: &'a BTreeMap<u64, Found>,
+    mends: &'a BTreeMap<u64, Found>,
 }
 
 impl<D: Disk> Search<'_, D> {
@@ -123,12 +166,7 @@ impl<D: Disk> Search<'_, D> {
         for (number, found) in self.segments.iter().rev() {
             let newest = self.newest_batch(*number, found);
             let Some(header) = newest.map_err(|error| self.unreadable(error))? else { continue };
-            let first = header.first_segment;
-            return if self.segments.contains_key(&first) {
-                Ok(first)
-            } else {
-                Err(self.lost(format!("{} is missing", self.name(first))))
-            };
+            return Ok(header.first_segment);
         }
         match self.segments.keys().next() {
             None => Err(self.lost("the log is missing beside IDENTITY".to_owned())),
@@ -150,23 +188,23 @@ impl<D: Disk> Search<'_, D> {
         })?;
         headers.sort_unstable();
         for (_, place) in headers.into_iter().rev() {
-            if let Step::Batch(batch) =
-                Walk::from(self.disk, self.segments, self.log, place).step()?
-            {
+            let mut walk = Walk::from(self.disk, self.segments, self.log, place);
+            walk.resume(place);
+            if let Step::Batch(batch) = walk.step()? {
                 return Ok(Some(batch.header));
             }
         }
         Ok(None)
     }
 
-    /// Decides whether the log just ends here, perhaps torn, or goes on behind damage.
+    /// Nothing newer stands behind the end. Fails unless the log just ends here, perhaps torn.
     fn judge(
         &self,
         end: &End,
         last: &BatchHeader,
         synced: u64,
         index: Index,
-    ) -> Result<Behind, StoreError> {
+    ) -> Result<(), StoreError> {
         match end.reason {
             Reason::NoSegment => {
                 let (missing, from) = (self.name(end.place.segment), self.name(last.place.segment));
@@ -183,25 +221,26 @@ impl<D: Disk> Search<'_, D> {
             Reason::NoBatch(_) | Reason::Damaged { .. } => {}
         }
         self.check_length(end.place.segment)?;
-        let behind = walk::look_behind(self.disk, self.segments, self.log, end.place, last.number)
-            .map_err(|error| self.unreadable(error))?;
-        if let Some(later) = behind.later
-            && !planted(Mutant::LaterBatchIgnored)
-        {
-            let place = later.place;
-            let proof = format!(
-                "but batch {} at byte {} of {} was written after it was synced",
-                later.number,
-                place.offset,
-                self.name(place.segment)
-            );
-            return Err(self.corrupt(end, index, &proof));
-        }
         if last.number < synced && !planted(Mutant::WatermarkIgnored) {
             let proof = format!("but IDENTITY says that batch {synced} was synced");
             return Err(self.corrupt(end, index, &proof));
         }
-        Ok(behind)
+        Ok(())
+    }
+
+    /// What is wrong at an end behind which the log goes on.
+    fn damage(&self, end: &End, later: &BatchHeader) -> Damage {
+        Damage {
+            path: self.disk.path(&self.name(end.place.segment)),
+            offset: end.offset(),
+            reason: format!(
+                "{}, but batch {} at byte {} of {} was written after it was synced",
+                end.reason.text(),
+                later.number,
+                later.place.offset,
+                self.name(later.place.segment)
+            ),
+        }
     }
 
     /// A segment gets its length before it is used, and that is synced: no power cut makes it shorter.
@@ -244,32 +283,53 @@ impl<D: Disk> Search<'_, D> {
 
     fn gather(
         &self,
-        replay: Replay,
+        replay: Replay<'_>,
         last: BatchHeader,
         end: Place,
         highest: u64,
         remarks: Vec<String>,
     ) -> Recovery {
-        let mut recovered = Recovered { remarks, ..replay.recovered };
+        let mut recovered = replay.recovered;
+        recovered.remarks.extend(replay.damages.iter().map(|damage| {
+            format!(
+                "{} is damaged at byte {}: {}",
+                damage.path.display(),
+                damage.offset,
+                damage.reason
+            )
+        }));
+        recovered.remarks.extend(remarks);
         recovered.hard_state = replay::not_before(recovered.hard_state, &recovered);
         let (mut segments, mut left_over) = (BTreeMap::new(), Vec::new());
+        let is_damaged = !replay.damages.is_empty();
         for (number, found) in self.segments {
             let header = found.header.ok();
             let is_used = replay.visited.contains(number) || *number == end.segment;
             if is_used && *number >= last.first_segment {
                 let size = header.map_or(found.size, |header| header.size);
                 segments.insert(*number, size);
+            } else if is_damaged && (last.first_segment..end.segment).contains(number) {
+                // It may be a part of the log of which nothing is left.
             } else if header.is_none_or(|header| header.log == self.log) {
                 left_over.push(found.name.clone());
             } else {
                 recovered.remarks.push(format!("{} is of another log and is ignored", found.name));
             }
         }
+        for (number, found) in self.mends {
+            if replay.used.contains(number) {
+                segments.insert(*number, found.size);
+            } else {
+                left_over.push(found.name.clone());
+            }
+        }
         let newest = self.segments.keys().next_back();
+        let newest_mend = self.mends.keys().next_back();
+        let is_known = recovered.last == recovered.base || !recovered.holes.is_empty();
         Recovery {
-            needs_time: replay.needs_time && replay.tail.last != replay.tail.base,
+            needs_time: replay.needs_time && !is_known,
+            tail: Tail::of(&recovered),
             recovered,
-            tail: replay.tail,
             extents: replay.extents,
             last,
             end,
@@ -278,11 +338,12 @@ impl<D: Disk> Search<'_, D> {
             left_over,
             pieces: None,
             next_segment: newest.map_or(1, |number| number.saturating_add(1)),
+            next_mend: newest_mend.map_or(segment::MEND, |number| number.saturating_add(1)),
         }
     }
 
     fn name(&self, segment: u64) -> String {
-        crate::segment::name(segment)
+        segment::name(segment)
     }
 
     fn lost(&self, reason: String) -> StoreError {

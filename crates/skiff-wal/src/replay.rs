@@ -1,19 +1,24 @@
 //! Follows the batches of a log from its beginning, so that it is known what they come to.
+//!
+//! Where batches are damaged, the header of the next good one says with which entry the log ended
+//! before it. If that entry is there all the same, nothing was lost; else there is a hole, as far
+//! down as no mended piece fills it.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use bytes::Bytes;
 use skiff_core::{
-    Entry, HardState, Index, Malformed, Payload,
+    Entry, HardState, Index, Malformed, Payload, Position,
     mutants::{Mutant, planted},
 };
-use skiff_storage::Recovered;
+use skiff_storage::{Hole, Recovered};
 
 use crate::{
     batch::{BatchHeader, HEADER},
+    mend::{Mend, Mends},
     place::Place,
     record::{RawEntry, Record},
-    tail::{Change, Extents, Tail},
+    tail::{Change, Extents},
     walk::Batch,
 };
 
@@ -24,10 +29,17 @@ pub(crate) struct Nonsense {
     pub(crate) reason: &'static str,
 }
 
-#[derive(Default)]
-pub(crate) struct Replay {
+/// Something is wrong with what was synced.
+#[derive(Clone, Debug)]
+pub(crate) struct Damage {
+    pub(crate) path: PathBuf,
+    pub(crate) offset: u64,
+    pub(crate) reason: String,
+}
+
+pub(crate) struct Replay<'a> {
+    mends: &'a Mends,
     pub(crate) recovered: Recovered,
-    pub(crate) tail: Tail,
     pub(crate) extents: Extents,
     /// The last batch.
     pub(crate) last: Option<BatchHeader>,
@@ -35,17 +47,58 @@ pub(crate) struct Replay {
     pub(crate) visited: BTreeSet<u64>,
     /// The time of the last entry is not known, since entries were cut behind it.
     pub(crate) needs_time: bool,
+    /// All damage that was met.
+    pub(crate) damages: Vec<Damage>,
+    /// Damage stands before the next batch.
+    is_after_damage: bool,
+    /// The log was cut in or before a hole: what it ends with is known when something follows.
+    cut_at: Option<Damage>,
+    /// The mended pieces that are needed.
+    pub(crate) used: BTreeSet<u64>,
 }
 
-impl Replay {
+impl<'a> Replay<'a> {
+    pub(crate) fn new(mends: &'a Mends) -> Self {
+        Self {
+            mends,
+            recovered: Recovered::default(),
+            extents: Extents::default(),
+            last: None,
+            visited: BTreeSet::new(),
+            needs_time: false,
+            damages: Vec::new(),
+            is_after_damage: false,
+            cut_at: None,
+            used: BTreeSet::new(),
+        }
+    }
+
+    /// Damage was met behind the last batch. If what stands there does not fit to that, it may be the
+    /// last batch itself that is not what was written there.
+    pub(crate) fn skip(&mut self, damage: Damage, is_unlinked: bool) {
+        self.damages.push(damage);
+        self.is_after_damage = true;
+        if let Some(last) = self.last.filter(|_| is_unlinked) {
+            self.cut_from(last.synced.index.max(self.recovered.base.index).next());
+        }
+    }
+
+    /// Damage that leaves it unknown what the log ends with, if there is such.
+    pub(crate) fn open_end(&mut self) -> Option<Damage> {
+        self.cut_at.take()
+    }
+
     pub(crate) fn take(&mut self, batch: &Batch<'_>) -> Result<(), Nonsense> {
         let header = batch.header;
         let nonsense = |at: u32, index: Index, reason| {
             let offset = header.place.offset + HEADER as u64 + u64::from(at);
             Err(Nonsense { place: Place { offset, ..header.place }, index, reason })
         };
+        if self.go_on(&header).is_none() {
+            return nonsense(0, header.synced.index, "the log ended before it began");
+        }
         let begins = matches!(batch.records.first(), Some((_, Record::BeginAfter(_))));
-        if self.last.is_none() && header.previous != 0 && !begins {
+        if self.last.is_none() && self.damages.is_empty() && header.previous != 0 && !begins {
             return nonsense(0, Index::ZERO, "the log begins in its middle");
         }
         for (at, record) in &batch.records {
@@ -53,12 +106,19 @@ impl Replay {
                 matches!(change, Change::TruncateFrom(_)) && planted(Mutant::CutForgotten)
             };
             let Some(change) = Change::of(*at, record).filter(|c| !forgets(c)) else { continue };
-            let index = self.tail.last.index.next();
-            if !self.tail.make(change) {
+            let index = self.recovered.last.index.next();
+            if let Change::Append(position, _) = change
+                && let Some(cut) = self.cut_at.take()
+            {
+                if self.end_with(position, cut).is_some() {
+                    continue;
+                }
                 return nonsense(*at, index, "a record does not follow the one before");
             }
-            self.extents.make(header.place, change);
-            if self.follow(record).is_err() {
+            if !self.follows(change) {
+                return nonsense(*at, index, "a record does not follow the one before");
+            }
+            if self.make(header.place, change, record).is_err() {
                 return nonsense(*at, index, "an entry's payload is not of its kind");
             }
         }
@@ -70,19 +130,108 @@ impl Replay {
         Ok(())
     }
 
-    fn follow(&mut self, record: &Record<'_>) -> Result<(), Malformed> {
+    /// Goes on with a batch, perhaps behind damage. `None` if that cannot be.
+    fn go_on(&mut self, header: &BatchHeader) -> Option<()> {
+        let is_after_damage = std::mem::take(&mut self.is_after_damage);
+        let is_next = |last: &BatchHeader| {
+            (header.previous, header.chain_in) == (last.number, last.chain_out)
+        };
+        let damage = self.damages.last().cloned().filter(|_| is_after_damage);
+        match damage {
+            Some(damage) if !self.last.as_ref().is_some_and(is_next) => {
+                if header.base != self.recovered.base {
+                    self.recovered.begin_after(header.base);
+                    self.extents.make(header.place, Change::BeginAfter(header.base));
+                }
+                self.cut_at = None;
+                self.end_with(header.synced, damage)
+            }
+            _ => match self.cut_at.take() {
+                Some(cut) => self.end_with(header.synced, cut),
+                None => Some(()),
+            },
+        }
+    }
+
+    /// The log ends with this entry now. What it takes for that to be so may be damaged. `None` if
+    /// it would end before it begins.
+    fn end_with(&mut self, last: Position, damage: Damage) -> Option<()> {
+        if self.holds(last) {
+            self.cut_from(last.index.next());
+            return Some(());
+        }
+        let (mut end, mut pieces) = (last, Vec::new());
+        while let Some(piece) = self.mends.ending_with(end).filter(|_| !self.holds(end)) {
+            pieces.push(piece);
+            end = piece.prev;
+        }
+        if self.holds(end) {
+            self.cut_from(end.index.next());
+        } else {
+            let first = self.recovered.last.index.next().min(end.index);
+            if first <= self.recovered.base.index {
+                return None;
+            }
+            let Damage { path, offset, reason } = damage;
+            self.recovered.open_hole(Hole { first, last: end, path, offset, reason });
+            let first = self.recovered.holes.last().map_or(first, |hole| hole.first);
+            self.extents.open_hole(first);
+            self.needs_time = true;
+        }
+        pieces.iter().rev().for_each(|piece| self.append(piece));
+        Some(())
+    }
+
+    /// Whether the log has this entry, and so all that comes before it, or holes for that.
+    fn holds(&self, position: Position) -> bool {
+        self.recovered.term_at(position.index) == Some(position.term)
+    }
+
+    fn cut_from(&mut self, from: Index) {
+        self.needs_time |= from <= self.recovered.last.index;
+        self.recovered.truncate_from(from);
+        self.extents.make(Place::default(), Change::TruncateFrom(from));
+    }
+
+    fn append(&mut self, piece: &Mend) {
+        self.used.insert(piece.place.segment);
+        for (at, entry) in &piece.entries {
+            self.recovered.append(entry);
+            self.extents.make(piece.place, Change::Append(entry.position(), *at));
+            self.needs_time = false;
+        }
+    }
+
+    /// Whether a change follows what is there.
+    const fn follows(&self, change: Change) -> bool {
+        match change {
+            Change::BeginAfter(_) => true,
+            Change::TruncateFrom(from) => from.0 > self.recovered.base.index.0,
+            Change::Append(position, _) => position.index.0 == self.recovered.last.index.next().0,
+        }
+    }
+
+    fn make(&mut self, place: Place, change: Change, record: &Record<'_>) -> Result<(), Malformed> {
         match record {
             Record::Entry(raw) => {
                 self.recovered.append(&without_command(raw)?);
                 self.needs_time = false;
+                self.extents.make(place, change);
             }
             Record::TruncateFrom(from) => {
+                let cuts = |hole: &&Hole| *from <= hole.last.index;
+                let cut = self.recovered.holes.iter().find(cuts).map(Damage::of);
+                self.cut_at = cut.or_else(|| self.cut_at.take());
                 self.needs_time |= *from <= self.recovered.last.index;
                 self.recovered.truncate_from(*from);
+                let from = self.recovered.last.index.next().min(*from);
+                self.extents.make(place, Change::TruncateFrom(from));
             }
             Record::BeginAfter(base) => {
                 self.needs_time = false;
+                self.cut_at = None;
                 self.recovered.begin_after(*base);
+                self.extents.make(place, change);
             }
             Record::NextSegment(_) | Record::Opened { .. } | Record::Closed => {}
         }
@@ -90,8 +239,15 @@ impl Replay {
     }
 }
 
+impl Damage {
+    fn of(hole: &Hole) -> Self {
+        let Hole { path, offset, reason, .. } = hole;
+        Self { path: path.clone(), offset: *offset, reason: reason.clone() }
+    }
+}
+
 /// The entry as far as it matters to [`Recovered`]: a command's bytes are not copied.
-fn without_command(raw: &RawEntry<'_>) -> Result<Entry, Malformed> {
+pub(crate) fn without_command(raw: &RawEntry<'_>) -> Result<Entry, Malformed> {
     let is_command = raw.kind == Payload::Command(Bytes::new()).kind();
     let raw = if is_command { RawEntry { payload: &[], ..*raw } } else { *raw };
     raw.to_entry()

@@ -19,6 +19,10 @@ const HEADER: usize = 64;
 const CHECKED_FROM: usize = 12;
 const RECYCLED: u64 = 1;
 const PREFIX: &str = "log-";
+/// Numbers with this bit are those of mended pieces, which have a segment's form but are not of the
+/// log's own files.
+pub(crate) const MEND: u64 = 1 << 63;
+const MEND_PREFIX: &str = "mend-";
 /// The first batch stands behind the header.
 pub(crate) const FIRST_BATCH: u64 = SECTOR;
 /// What a segment keeps free for the batch that names the next one.
@@ -48,7 +52,7 @@ pub(crate) enum BadHeader {
 }
 
 impl SegmentHeader {
-    fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(HEADER);
         out.put_slice(MAGIC);
         out.put_u32_le(0);
@@ -84,15 +88,28 @@ impl SegmentHeader {
 
 /// What a segment's file is called.
 pub(crate) fn name(number: u64) -> String {
-    format!("{PREFIX}{number:020}")
+    if number & MEND == 0 {
+        format!("{PREFIX}{number:020}")
+    } else {
+        format!("{MEND_PREFIX}{:020}", number & !MEND)
+    }
 }
 
 /// The number in a segment's name, if this is one.
 pub(crate) fn number(file_name: &str) -> Option<u64> {
-    let digits = file_name.strip_prefix(PREFIX)?;
-    let number = digits.parse().ok()?;
+    parse(file_name, PREFIX, 0)
+}
+
+/// The number in the name of a mended piece, if this is one.
+pub(crate) fn mend_number(file_name: &str) -> Option<u64> {
+    parse(file_name, MEND_PREFIX, MEND)
+}
+
+fn parse(file_name: &str, prefix: &str, kind: u64) -> Option<u64> {
+    let number: u64 = file_name.strip_prefix(prefix)?.parse().ok()?;
     // No log gets so far; and there must be room for more.
-    (name(number) == file_name && number < u64::MAX >> 1).then_some(number)
+    let number = (number < MEND - 1).then_some(number | kind)?;
+    (name(number) == file_name).then_some(number)
 }
 
 /// A segment that can be written.

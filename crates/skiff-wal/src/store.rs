@@ -7,7 +7,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use skiff_core::Write;
+use skiff_core::{Entry, Position, Write};
 use skiff_storage::{
     Done, Identity, LogReader, LogStore, Opening, Persistence, Recovered, Span, Store, StoreError,
     Written,
@@ -61,7 +61,7 @@ impl<D: Disk> Persistence for DiskPersistence<D> {
         let options = Options { segment_size: self.segment_size, fresh_log };
         let supply = Box::new(Ahead::new(self.disk.clone())?);
         let opened = Log::open_with(self.disk.clone(), opening, options, supply)?;
-        let log = DiskLog::start(opened.log, opened.recovered)?;
+        let log = DiskLog::new(opened.log, opened.recovered);
         Ok(Store {
             identity: opened.identity,
             log: Box::new(log),
@@ -75,6 +75,8 @@ struct DiskLog<D: Disk> {
     queue: Arc<Queue<D>>,
     reader: Reader<D>,
     recovered: Option<Recovered>,
+    /// There until the first write, for whoever mends it.
+    log: Option<Box<Log<D>>>,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -96,7 +98,7 @@ struct Waiting {
 }
 
 impl<D: Disk> DiskLog<D> {
-    fn start(log: Log<D>, recovered: Recovered) -> Result<Self, StoreError> {
+    fn new(log: Log<D>, recovered: Recovered) -> Self {
         let waiting = Waiting {
             writes: Vec::new(),
             done: Vec::new(),
@@ -105,26 +107,49 @@ impl<D: Disk> DiskLog<D> {
             is_idle: false,
         };
         let directory = Arc::clone(log.directory());
-        let path = directory.disk().path("");
         let reader = log.reader();
         let queue =
             Arc::new(Queue { directory, waiting: Mutex::new(waiting), wake: Condvar::new() });
-        let writer = Writer { log: Some(log), queue: Arc::clone(&queue) };
+        let (recovered, log) = (Some(recovered), Some(Box::new(log)));
+        Self { queue, reader, recovered, log, writer: None }
+    }
+
+    /// The log, if nothing was written yet.
+    fn still(&mut self, what: &str) -> Result<&mut Log<D>, StoreError> {
+        let written = || StoreError::Misuse(format!("a log that is written cannot be {what}"));
+        self.log.as_deref_mut().ok_or_else(written)
+    }
+
+    /// Hands the log to a thread of its own, unless that was done.
+    fn start(&mut self) -> Result<(), StoreError> {
+        let Some(log) = self.log.take() else { return Ok(()) };
+        let path = self.queue.directory.disk().path("");
+        let writer = Writer { log: Some(*log), queue: Arc::clone(&self.queue) };
         let thread = thread::Builder::new().name("skiff-log".to_owned());
         let thread = thread.spawn(move || writer.run());
         let thread = thread.map_err(|error| StoreError::io("start a thread for", path, error))?;
-        Ok(Self { queue, reader, recovered: Some(recovered), writer: Some(thread) })
+        self.writer = Some(thread);
+        Ok(())
     }
 }
 
 impl<D: Disk> LogStore for DiskLog<D> {
     fn load(&mut self) -> Result<Recovered, StoreError> {
-        let loaded = || StoreError::Misuse("the log was loaded already".to_owned());
-        self.recovered.take().ok_or_else(loaded)
+        if let Some(recovered) = self.recovered.take() {
+            return Ok(recovered);
+        }
+        let recovered = self.still("loaded")?.reload()?;
+        self.queue.lock().span = Span { base: recovered.base.index, last: recovered.last.index };
+        Ok(recovered)
+    }
+
+    fn mend(&mut self, prev: Position, entries: &[Entry]) -> Result<(), StoreError> {
+        self.still("mended")?.mend(prev, entries)
     }
 
     fn write(&mut self, write: Write, done: Done) -> Result<Written, StoreError> {
         self.queue.directory.check()?;
+        self.start()?;
         let mut waiting = self.queue.lock();
         waiting.span = log::check(waiting.span, &write)?;
         waiting.writes.push(write);
@@ -147,6 +172,9 @@ impl<D: Disk> LogStore for DiskLog<D> {
 
 impl<D: Disk> Drop for DiskLog<D> {
     fn drop(&mut self) {
+        if let Some(log) = self.log.take() {
+            log.close();
+        }
         self.queue.lock().is_closing = true;
         self.queue.wake.notify_one();
         let Some(writer) = self.writer.take() else { return };

@@ -4,7 +4,7 @@ use skiff_core::{
     Index, Position, Term,
     mutants::{Mutant, planted},
 };
-use skiff_storage::Span;
+use skiff_storage::{Recovered, Span};
 
 use crate::{
     place::{Place, SECTOR},
@@ -40,6 +40,11 @@ pub(crate) struct Tail {
 }
 
 impl Tail {
+    pub(crate) fn of(recovered: &Recovered) -> Self {
+        let Recovered { base, last, terms, .. } = recovered;
+        Self { base: *base, last: *last, terms: terms.clone() }
+    }
+
     pub(crate) const fn span(&self) -> Span {
         Span { base: self.base.index, last: self.last.index }
     }
@@ -78,6 +83,8 @@ impl Tail {
     }
 }
 
+/// Stands for the segment of entries that damage has taken. No segment has this number.
+pub(crate) const HOLE: u64 = 0;
 /// How far an extent may reach before a new one begins.
 const EXTENT: u64 = 64 << 10;
 
@@ -133,6 +140,13 @@ impl Extents {
                 self.is_cut = false;
             }
         }
+    }
+
+    /// Damage has taken the entries from `first` on.
+    pub(crate) fn open_hole(&mut self, first: Index) {
+        self.make(Place::default(), Change::TruncateFrom(first));
+        self.extents.push(Extent { first, segment: HOLE, sector: 0, skip: 0 });
+        self.is_cut = true;
     }
 
     /// The extents that hold the entries from `from` to `to`, at most `max` of them, and where the

@@ -93,6 +93,8 @@ pub(crate) struct Walk<'a, D: Disk> {
     place: Place,
     /// `None`: whatever stands at `place` is taken.
     link: Option<Link>,
+    /// The segment that is gone through although its own header is damaged.
+    forgiven: Option<u64>,
     window: Window<D>,
 }
 
@@ -104,7 +106,19 @@ impl<'a, D: Disk> Walk<'a, D> {
         log: LogId,
         place: Place,
     ) -> Self {
-        Self { segments, log, place, link: None, window: Window::new(disk.clone()) }
+        let window = Window::new(disk.clone());
+        Self { segments, log, place, link: None, forgiven: None, window }
+    }
+
+    /// Goes on behind damage, with the batch at `place`, whatever was before it.
+    pub(crate) fn resume(&mut self, place: Place) {
+        (self.place, self.link, self.forgiven) = (place, None, Some(place.segment));
+        self.window.clear();
+    }
+
+    /// What the disk did not give, if it was so since this was last asked.
+    pub(crate) const fn failure(&mut self) -> Option<io::Error> {
+        self.window.failure()
     }
 
     /// Reads from the disk what it has in memory when it goes on.
@@ -119,7 +133,9 @@ impl<'a, D: Disk> Walk<'a, D> {
         let Some(found) = self.segments.get(&place.segment) else {
             return end(Reason::NoSegment, None);
         };
-        if let Some(reason) = bad_segment(found, self.log, place.segment) {
+        if let Some(reason) = bad_segment(found, self.log, place.segment)
+            && self.forgiven != Some(place.segment)
+        {
             return end(Reason::Header(reason), None);
         }
         let size = found.end();
@@ -176,53 +192,62 @@ fn bad_segment(found: &Found, log: LogId, number: u64) -> Option<&'static str> {
 }
 
 /// What lies at and behind the end of a walk.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Behind {
-    /// The first header of a batch numbered above `above` behind the end, not at it.
+    /// The first header of a batch behind the end that is newer than those before it.
     pub(crate) later: Option<BatchHeader>,
     /// The highest number of any batch there.
     pub(crate) highest: u64,
     /// Where in the same segment the last byte that is not zero stands, rounded up.
     pub(crate) bytes_to: Option<u64>,
+    /// What the disk did not give.
+    pub(crate) failure: Option<io::Error>,
 }
 
-/// Looks for headers of batches from `place` to the end of its segment and in all later segments.
+/// Looks for headers of batches numbered above `above`, from the end of a walk to the end of its
+/// segment and in all later segments.
 pub(crate) fn look_behind<D: Disk>(
     disk: &D,
     segments: &BTreeMap<u64, Found>,
     log: LogId,
-    place: Place,
+    end: &End,
     above: u64,
 ) -> io::Result<Behind> {
-    let mut behind = Behind::default();
+    let (place, mut behind) = (end.place, Behind::default());
+    // What stands at the end itself may be the torn batch; unless nothing that could be torn is there.
+    let counts_here = match end.reason {
+        Reason::NoSegment | Reason::Header(_) | Reason::Unlinked => true,
+        Reason::NoBatch(_) | Reason::Damaged { .. } => planted(Mutant::TornIsDamaged),
+    };
     for (number, found) in segments.range(place.segment..) {
         let is_same = *number == place.segment;
         let from = if is_same { place.offset } else { FIRST_BATCH };
         let from = Place { segment: *number, offset: from };
-        headers(disk, found, log, from, |at, header, is_zero| {
+        let failure = headers(disk, found, log, from, |at, header, is_zero| {
             if is_same && !is_zero {
                 behind.bytes_to = Some(at.offset + SECTOR);
             }
             if let Some(header) = header {
                 behind.highest = behind.highest.max(header.number);
-                let is_later = at != place || planted(Mutant::TornIsDamaged);
-                if is_later && header.number > above && behind.later.is_none() {
+                if (at != place || counts_here) && header.number > above && behind.later.is_none() {
                     behind.later = Some(header);
                 }
             }
         })?;
+        behind.failure = behind.failure.take().or(failure);
     }
     Ok(behind)
 }
 
 /// Shows each sector of a segment, with the header that begins there and whether it is all zeros.
+/// Returns what the disk did not give.
 pub(crate) fn headers<D: Disk>(
     disk: &D,
     found: &Found,
     log: LogId,
     from: Place,
     mut show: impl FnMut(Place, Option<BatchHeader>, bool),
-) -> io::Result<()> {
+) -> io::Result<Option<io::Error>> {
     const ZEROS: [u8; 512] = [0; 512];
     let mut window = Window::new(disk.clone());
     // Also behind the designed end: bytes there are not expected, and all the more telling.
@@ -235,5 +260,5 @@ pub(crate) fn headers<D: Disk>(
         show(place, header, bytes == &ZEROS[..bytes.len()]);
         place.offset += SECTOR;
     }
-    Ok(())
+    Ok(window.failure())
 }

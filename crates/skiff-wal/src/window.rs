@@ -1,9 +1,12 @@
 //! Reads segments piece by piece, with one open file and one buffer.
+//!
+//! Whoever goes through a whole log reads around what the disk does not give: zeros stand there, which
+//! are never taken for anything, and that it was so is remembered.
 
 use std::io;
 
 use crate::{
-    disk::{self, Disk},
+    disk::{self, Disk, DiskFile},
     place::Place,
     segment,
 };
@@ -16,6 +19,9 @@ pub(crate) struct Window<D: Disk> {
     /// What was read of it last, from `start` on.
     bytes: Vec<u8>,
     start: u64,
+    /// Whether to read around what cannot be read.
+    reads_around: bool,
+    failure: Option<io::Error>,
 }
 
 impl<D: Disk> Window<D> {
@@ -23,20 +29,27 @@ impl<D: Disk> Window<D> {
     const PIECE_MAX: usize = 256 << 10;
 
     /// For going through whole segments.
-    pub(crate) const fn new(disk: D) -> Self {
-        Self::for_reading(disk, Self::PIECE_MAX)
+    pub(crate) fn new(disk: D) -> Self {
+        Self { reads_around: true, ..Self::for_reading(disk, Self::PIECE_MAX) }
     }
 
     /// For reading about so many bytes.
-    pub(crate) const fn for_reading(disk: D, bytes: usize) -> Self {
-        let piece = if bytes < Self::PIECE_MIN {
-            Self::PIECE_MIN
-        } else if bytes > Self::PIECE_MAX {
-            Self::PIECE_MAX
-        } else {
-            bytes
-        };
-        Self { disk, piece, file: None, bytes: Vec::new(), start: 0 }
+    pub(crate) fn for_reading(disk: D, bytes: usize) -> Self {
+        let piece = bytes.clamp(Self::PIECE_MIN, Self::PIECE_MAX);
+        Self {
+            disk,
+            piece,
+            file: None,
+            bytes: Vec::new(),
+            start: 0,
+            reads_around: false,
+            failure: None,
+        }
+    }
+
+    /// What was read around, if anything was.
+    pub(crate) const fn failure(&mut self) -> Option<io::Error> {
+        self.failure.take()
     }
 
     /// Forgets what was read: the files may have changed.
@@ -67,9 +80,33 @@ impl<D: Disk> Window<D> {
             _ => self.disk.open(&segment::name(place.segment))?,
         };
         self.bytes.resize(len, 0);
-        let read = disk::read_at(&file, &mut self.bytes, place.offset);
+        let read = match disk::read_at(&file, &mut self.bytes, place.offset) {
+            Err(error) if self.reads_around => {
+                self.failure.get_or_insert(error);
+                Ok(read_sectors(&file, &mut self.bytes, place.offset))
+            }
+            read => read,
+        };
         self.file = Some((place.segment, file));
         self.bytes.truncate(*read.as_ref().unwrap_or(&0));
         read.map(drop)
     }
+}
+
+/// Reads sector by sector; zeros stand for those that cannot be read.
+fn read_sectors(file: &impl DiskFile, into: &mut [u8], at: u64) -> usize {
+    let mut length = 0;
+    const STEP: usize = 512;
+    for (sector, at) in into.chunks_mut(STEP).zip((at..).step_by(STEP)) {
+        let wanted = sector.len();
+        let read = disk::read_at(file, sector, at).unwrap_or_else(|_| {
+            sector.fill(0);
+            wanted
+        });
+        length += read;
+        if read < wanted {
+            break;
+        }
+    }
+    length
 }

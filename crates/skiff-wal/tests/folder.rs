@@ -11,7 +11,9 @@ use std::{
 
 use bytes::Bytes;
 use skiff_core::{Entry, Index, LogTime, NodeId, Payload, Term, Write};
-use skiff_storage::{Done, Opening, Persistence, SnapshotMeta, Standing, Store, StoreError};
+use skiff_storage::{
+    Done, OnLostData, Opening, Persistence, SnapshotMeta, Standing, Store, StoreError,
+};
 use skiff_wal::{DiskPersistence, FORMAT, inspect::inspect};
 use tempfile::TempDir;
 
@@ -21,6 +23,7 @@ fn opening() -> Opening {
         name: Some("a".to_owned()),
         fresh_name: String::new(),
         fresh_node: NodeId(1),
+        on_lost_data: OnLostData::Refuse,
     }
 }
 

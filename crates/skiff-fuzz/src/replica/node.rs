@@ -9,8 +9,8 @@ use skiff_replica::{
     Snapshots, Start, is_remote,
 };
 use skiff_storage::{
-    Done, Identity, InstanceId, MemoryPersistence, Opening, Persistence, SnapshotMeta, Standing,
-    Store,
+    Done, Identity, InstanceId, MemoryPersistence, OnLostData, Opening, Persistence, SnapshotMeta,
+    Standing, Store,
 };
 use skiff_transport::{Ask, Body, Envelope, Refusal, Signal};
 
@@ -374,6 +374,7 @@ fn opening() -> Opening {
         name: Some(said::name(ME)),
         fresh_name: String::new(),
         fresh_node: ME,
+        on_lost_data: OnLostData::Refuse,
     }
 }
 

@@ -8,7 +8,8 @@ use skiff_replica::{
     Replica, ReplicaError, Settings, Snapshots, Standing, Start, Token, is_remote,
 };
 use skiff_storage::{
-    Done as WriteDone, MemoryPersistence, Opening, Persistence, Store, StoreError, Written,
+    Done as WriteDone, MemoryPersistence, OnLostData, Opening, Persistence, Store, StoreError,
+    Written,
 };
 
 use super::{
@@ -132,6 +133,7 @@ impl Node {
             name: Some(name),
             fresh_name: String::new(),
             fresh_node: NodeId(self.number()),
+            on_lost_data: OnLostData::Refuse,
         };
         let mut store = self.persistence.open(&opening).expect("the store opens");
         let machine = self.machine();

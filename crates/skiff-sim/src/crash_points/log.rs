@@ -12,7 +12,7 @@ use std::{
 
 use skiff_replica::{
     core::{HardState, NodeId, Write},
-    storage::{Opening, StoreError},
+    storage::{OnLostData, Opening, StoreError},
 };
 use skiff_wal::{
     Log, LogId, Opened, Options,
@@ -297,6 +297,7 @@ fn open(disk: &SimDisk, segment_size: u64) -> Result<Opened<SimDisk>, StoreError
         name: Some("n0".to_owned()),
         fresh_name: String::new(),
         fresh_node: NodeId(7),
+        on_lost_data: OnLostData::Refuse,
     };
     Log::open(disk.clone(), &opening, Options { segment_size, fresh_log: LogId(0xabc) })
 }

@@ -3,7 +3,7 @@
 use skiff_replica::{
     Applier, Replica, Settings, Snapshots, Standing, Start,
     core::NodeId,
-    storage::{LogReader, Opening, SnapshotStore, StoreError},
+    storage::{LogReader, OnLostData, Opening, SnapshotStore, StoreError},
 };
 use skiff_wal::{
     Log, LogId, Opened, Options,
@@ -86,6 +86,7 @@ impl<W: Workload> World<'_, '_, W> {
             name: Some(format!("n{node}")),
             fresh_name: String::new(),
             fresh_node: NodeId(random(1 << 40)),
+            on_lost_data: OnLostData::Refuse,
         };
         let options = Options {
             segment_size: self.plan.knobs.segment_bytes,

@@ -9,7 +9,7 @@ use skiff_core::{
 
 use crate::{
     error::StoreError,
-    identity::Opening,
+    identity::{OnLostData, Opening},
     recovered::Recovered,
     store::{Done, Persistence, Store, Written},
 };
@@ -20,6 +20,7 @@ pub(super) fn opening() -> Opening {
         name: Some("a".to_owned()),
         fresh_name: "unused".to_owned(),
         fresh_node: NodeId(0x0123_4567_89ab_cdef),
+        on_lost_data: OnLostData::Refuse,
     }
 }
 

@@ -8,7 +8,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use skiff_core::{Entry, HardState, Index, LogTime, NodeId, Payload, Position, Term, Write};
-use skiff_storage::{LogReader, Opening, StoreError};
+use skiff_storage::{LogReader, OnLostData, Opening, StoreError};
 use skiff_wal::{Log, LogId, Opened, Options, disk::sim::SimDisk};
 
 pub const TINY: u64 = 2_048;
@@ -19,6 +19,7 @@ pub fn opening() -> Opening {
         name: Some("a".to_owned()),
         fresh_name: String::new(),
         fresh_node: NodeId(7),
+        on_lost_data: OnLostData::Refuse,
     }
 }
 
@@ -28,6 +29,12 @@ pub fn options(segment_size: u64) -> Options {
 
 pub fn try_open(disk: &SimDisk, segment_size: u64) -> Result<Opened<SimDisk>, StoreError> {
     Log::open(disk.clone(), &opening(), options(segment_size))
+}
+
+/// Opens the log also if entries are lost.
+pub fn try_open_holed(disk: &SimDisk, segment_size: u64) -> Result<Opened<SimDisk>, StoreError> {
+    let opening = Opening { on_lost_data: OnLostData::Mend, ..opening() };
+    Log::open(disk.clone(), &opening, options(segment_size))
 }
 
 #[track_caller]
