@@ -221,6 +221,12 @@ impl Raft {
         self.local.log.committed()
     }
 
+    /// The position the log begins after.
+    #[must_use]
+    pub const fn base(&self) -> Position {
+        self.local.log.base()
+    }
+
     /// Where the log ends.
     #[must_use]
     pub fn last(&self) -> Position {

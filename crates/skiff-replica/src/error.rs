@@ -1,7 +1,7 @@
 //! Why a replica does not start, and why it stops although nobody asked it to.
 
 use skiff_core::{self as core, Index, Position};
-use skiff_storage::InstanceId;
+use skiff_storage::{Hole, InstanceId};
 use thiserror::Error;
 
 /// Why a replica cannot start from what it found.
@@ -26,6 +26,15 @@ pub enum StartError {
         log: Position,
         /// What the snapshot covers.
         snapshot: Position,
+    },
+    /// Damage has taken entries from the log, and there is no other voter who could have them.
+    #[error(
+        "entries {} to {} are lost: {} is damaged at byte {} ({}), and this node is the only voter of its cluster; put the file back from a copy",
+        hole.first, hole.last.index, hole.path.display(), hole.offset, hole.reason
+    )]
+    Lost {
+        /// What is lost.
+        hole: Hole,
     },
     /// A node that was removed from its cluster stays out.
     #[error("`{name}` was removed from its cluster; use a new directory to begin anew")]
@@ -76,6 +85,15 @@ pub enum ReplicaError {
     Store {
         /// What it said.
         reason: String,
+    },
+    /// Damage has taken entries from the log, and no other voter has them any more.
+    #[error(
+        "entries {} to {} are lost: {} is damaged at byte {} ({}), and every other voter has answered that it cannot give them; put the file back from a copy",
+        hole.first, hole.last.index, hole.path.display(), hole.offset, hole.reason
+    )]
+    Lost {
+        /// What is lost.
+        hole: Hole,
     },
     /// The machine failed.
     #[error(

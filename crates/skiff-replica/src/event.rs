@@ -3,7 +3,7 @@
 use std::fmt;
 
 use skiff_core::{Index, NodeId, StateName, Term, WriteId};
-use skiff_storage::InstanceId;
+use skiff_storage::{Hole, InstanceId};
 use thiserror::Error;
 
 use crate::{
@@ -159,6 +159,11 @@ pub enum Event {
         /// The first entry wanted.
         from: Index,
     },
+    /// Damage has taken these entries from the log. Until others have given them back, this node
+    /// neither votes nor leads nor acknowledges anything.
+    Hole(Hole),
+    /// The log is whole again.
+    Mended,
     /// What the store has to say about its opening, for example about a torn tail.
     Remark(String),
     /// A command was applied here. Skiff's own entries are not told.

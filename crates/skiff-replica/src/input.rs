@@ -1,7 +1,8 @@
 //! Everything that can happen to a replica.
 
 use bytes::Bytes;
-use skiff_core::{Entry, Index, Instant, LoadError, LoadId, Token, WriteId};
+use skiff_core::{Entry, Index, Instant, LoadError, LoadId, Position, Token, WriteId};
+use skiff_storage::Recovered;
 use skiff_transport::{Consistency, Signal};
 
 use crate::{job::LinkId, refused::Refused};
@@ -72,6 +73,19 @@ pub enum Input {
         load: LoadId,
         /// The entries from the index asked for, in order, at least one.
         result: Result<Vec<Entry>, LoadError>,
+    },
+    /// The answer to a [`Job::Mend`](crate::Job::Mend) or [`Job::EndWith`](crate::Job::EndWith):
+    /// durable, or why not.
+    Mended {
+        /// What the entries that were kept follow; `None` if the log was ended.
+        prev: Option<Position>,
+        /// Why not, in words.
+        result: Result<(), String>,
+    },
+    /// The answer to a [`Job::Reload`](crate::Job::Reload).
+    Reloaded {
+        /// What the log holds, or why that is not known.
+        result: Result<Recovered, String>,
     },
     /// The answer to a [`Job::SaveSnapshot`](crate::Job::SaveSnapshot): durable, or why not.
     SnapshotSaved {

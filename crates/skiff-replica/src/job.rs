@@ -3,7 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use skiff_core::{Apply, Index, LoadId, Token, Write};
+use skiff_core::{Apply, Entry, Index, LoadId, Position, Token, Write};
 use skiff_storage::{Identity, SnapshotMeta};
 use skiff_transport::Envelope;
 
@@ -18,6 +18,8 @@ use crate::{error::ReplicaError, event::Event, machine::Mark, refused::Refused};
 /// |---|---|---|
 /// | disk | [`Write`](Self::Write) | `Persisted`, `WriteFailed` |
 /// | | [`SaveSnapshot`](Self::SaveSnapshot), [`Identify`](Self::Identify) | `SnapshotSaved`, `Identified` |
+/// | | [`Mend`](Self::Mend), [`EndWith`](Self::EndWith) | `Mended` |
+/// | | [`Reload`](Self::Reload) | `Reloaded` |
 /// | machine | [`Capture`](Self::Capture), [`Restore`](Self::Restore) | `Captured`, `Restored` |
 /// | | [`Apply`](Self::Apply) | `Applied`, `MachineFailed`; `Responded` for remote tokens |
 /// | | [`Query`](Self::Query) | `Responded` |
@@ -69,6 +71,20 @@ pub enum Job {
         /// Stop after this many bytes, but give at least one entry.
         bytes_max: usize,
     },
+    /// Keep these entries, which follow `prev`, where damage has taken them from the log, durably.
+    Mend {
+        /// The entry before them.
+        prev: Position,
+        /// The entries.
+        entries: Vec<Entry>,
+    },
+    /// End the log with this entry, durably.
+    EndWith {
+        /// The entry.
+        entry: Box<Entry>,
+    },
+    /// Look at what the log holds once more.
+    Reload,
     /// Ask the machine for its state as it stands.
     Capture,
     /// Make this the machine's state.

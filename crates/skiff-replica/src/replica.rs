@@ -1,18 +1,20 @@
 //! A whole node without I/O: what happened in, jobs out.
 
 mod calling;
+mod fetching;
 mod founding;
 mod genesis;
 mod member;
+mod mending;
 mod peering;
 
 use std::{collections::VecDeque, mem};
 
-use skiff_core::{self as core, Instant, Raft, Token};
+use skiff_core::{self as core, Instant, Membership, Raft, Token};
 use skiff_storage::{Identity, Standing};
 use skiff_transport::Hello;
 
-pub(crate) use self::{founding::Entering, member::Member};
+pub(crate) use self::{fetching::Fetches, founding::Entering, member::Member, mending::Mending};
 use crate::{
     calls::{Calls, Stage, Wanted},
     error::{ReplicaError, StartError},
@@ -58,6 +60,7 @@ pub struct Replica {
     /// Calls that wait for a leader, and when to look for one again.
     held: VecDeque<Token>,
     held_until: Option<Instant>,
+    fetches: Fetches,
     /// What store and machine said when they failed.
     store_said: Option<String>,
     machine_said: Option<String>,
@@ -71,6 +74,8 @@ enum Phase {
     Fresh,
     /// It has a genesis, or a snapshot, and is not done with it.
     Entering(Box<Entering>),
+    /// It is a member whose log has holes.
+    Mending(Box<Mending>),
     /// It is a member, and the core runs.
     Member(Box<Member>),
 }
@@ -100,6 +105,7 @@ impl Replica {
             say_again_at: now.after(patience),
             held: VecDeque::new(),
             held_until: None,
+            fetches: Fetches::default(),
             store_said: None,
             machine_said: None,
             stopped: false,
@@ -155,7 +161,12 @@ impl Replica {
             Input::WriteFailed { write, recoverable, reason } => {
                 self.write_failed(write, recoverable, reason);
             }
+            Input::Loaded { load, result } if Fetches::is_one(load) => {
+                self.fetch_loaded(load, result);
+            }
             Input::Loaded { load, result } => self.step_core(core::Input::Loaded { load, result }),
+            Input::Mended { prev, result } => self.mended(prev, result),
+            Input::Reloaded { result } => self.reloaded(result),
             Input::SnapshotSaved { result } => self.snapshot_saved(result),
             Input::Identified { result } => self.identified(result),
             Input::Captured { result } => self.captured(result),
@@ -190,6 +201,7 @@ impl Replica {
         let core = match &self.phase {
             Phase::Fresh => self.fresh_deadline(),
             Phase::Entering(_) => None,
+            Phase::Mending(mending) => mending.deadline(),
             Phase::Member(member) => member.raft.deadline(),
         };
         let hello = self.links.open().next().map(|_| self.say_again_at);
@@ -242,7 +254,16 @@ impl Replica {
     pub fn raft(&self) -> Option<&Raft> {
         match &self.phase {
             Phase::Member(member) => Some(&member.raft),
+            Phase::Fresh | Phase::Entering(_) | Phase::Mending(_) => None,
+        }
+    }
+
+    /// The members of the cluster, as far as this node knows.
+    fn membership(&self) -> Option<&Membership> {
+        match &self.phase {
             Phase::Fresh | Phase::Entering(_) => None,
+            Phase::Mending(mending) => Some(&mending.membership),
+            Phase::Member(member) => Some(member.raft.membership()),
         }
     }
 
@@ -256,6 +277,7 @@ impl Replica {
             self.expire(token);
         }
         self.tend_links();
+        self.mend_on();
         if self.held_until.is_some_and(|at| at <= self.now) {
             self.release_held();
         }

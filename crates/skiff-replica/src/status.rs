@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use skiff_core::{self as core, NodeId, Term};
+use skiff_core::{self as core, Index, NodeId, Term};
 use skiff_storage::{InstanceId, Standing};
 
 use crate::{event::State, refused::Leader};
@@ -98,6 +98,13 @@ pub enum Waiting {
         /// The names only this node has.
         only_here: Vec<String>,
     },
+    /// Damage has taken these entries of its log, and others have yet to give them back.
+    Entries {
+        /// The first.
+        first: Index,
+        /// The last.
+        last: Index,
+    },
     /// All agree: this one, whose name is the lowest, founds the cluster.
     Founder {
         /// Its name.
@@ -143,6 +150,11 @@ impl fmt::Display for Waiting {
                 Ok(())
             }
             Self::Founder { name } => write!(f, "all agree; `{name}` founds the cluster"),
+            Self::Entries { first, last } => write!(
+                f,
+                "entries {first} to {last} of its log are damaged, and no other member that answers has \
+                 given them back yet"
+            ),
             Self::Founding => f.write_str("this node is founding the cluster"),
             Self::Admission { name, address, instance } => write!(
                 f,

@@ -94,6 +94,18 @@ pub trait LogStore: Send {
         Err(StoreError::Misuse("this store has no holes to mend".to_owned()))
     }
 
+    /// Ends the log with this entry: what stood at its index and behind it is dropped. For a hole
+    /// that ends with an entry which never was committed, where this one is. Durable on return; may
+    /// block. Only before the first write.
+    ///
+    /// # Errors
+    ///
+    /// As [`mend`](Self::mend).
+    fn end_with(&mut self, entry: &Entry) -> Result<(), StoreError> {
+        let _ = entry;
+        Err(StoreError::Misuse("this store has no holes to mend".to_owned()))
+    }
+
     /// Replaces the identity, atomically. Durable on return; may block.
     ///
     /// # Errors

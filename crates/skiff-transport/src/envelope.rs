@@ -1,7 +1,7 @@
 //! What travels between nodes, and between clients and nodes.
 
 use bytes::Bytes;
-use skiff_core::{Index, Membership, Message, NodeId, Position, Term};
+use skiff_core::{Entry, Index, Membership, Message, NodeId, Position, Term};
 
 /// A request or an answer of so many bytes delays nothing.
 const LIGHT: usize = 16 << 10;
@@ -33,6 +33,7 @@ impl Envelope {
                 Ask::Status => false,
             },
             Body::Answer(answer) => answer.result.as_ref().is_ok_and(|bytes| bytes.len() > LIGHT),
+            Body::Fetched(fetched) => !fetched.entries.is_empty(),
             _ => false,
         }
     }
@@ -57,6 +58,52 @@ pub enum Body {
     Request(Box<Request>),
     /// What became of a request.
     Answer(Box<Answer>),
+    /// A member asks another for entries that damage took from its log.
+    Fetch(Box<Fetch>),
+    /// What the other has of them.
+    Fetched(Box<Fetched>),
+}
+
+/// The body of [`Body::Fetch`]: entries are wanted, the last of which stands at a known position.
+/// Whoever has an entry there has the right ones before it (log matching, dissertation 3.5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fetch {
+    /// Names the request among those of its sender.
+    pub id: u64,
+    /// No entry before this one is wanted.
+    pub from: Index,
+    /// The last one wanted.
+    pub last: Position,
+}
+
+/// The body of [`Body::Fetched`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fetched {
+    /// The request's id.
+    pub id: u64,
+    /// What the entries are, or why there are none.
+    pub found: Found,
+    /// The entry before the first of them.
+    pub prev: Position,
+    /// The entries, without a gap.
+    pub entries: Vec<Entry>,
+}
+
+/// What was found of the entries that were wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Found {
+    /// As many of them as fit into one answer, the last one included.
+    Entries,
+    /// Another entry is committed where the last one wanted would be: it, alone. What was wanted
+    /// never will be.
+    Committed,
+    /// Nothing: the log has no such entry, which says no more.
+    #[default]
+    Differs,
+    /// Nothing: the log is damaged there too.
+    Damaged,
+    /// Nothing: the log begins after it.
+    Compacted,
 }
 
 /// How a node stands to its cluster, as it tells others.

@@ -13,8 +13,8 @@ pub mod wire;
 pub use adapter::{CallAdapter, CallTransport};
 pub use call::{Call, CallConnection, CallReply, Calls, Reply};
 pub use envelope::{
-    Answer, Ask, Body, Consistency, Envelope, Genesis, Hello, Listed, Outcome, Refusal, Request,
-    Standing,
+    Answer, Ask, Body, Consistency, Envelope, Fetch, Fetched, Found, Genesis, Hello, Listed,
+    Outcome, Refusal, Request, Standing,
 };
 pub use memory::{MemoryNetwork, MemoryTransport};
 pub use transport::{

@@ -3,7 +3,7 @@
 use std::{io, sync::Arc};
 
 use skiff_core::{
-    Entry, Position,
+    Entry, Position, Write,
     mutants::{Mutant, planted},
 };
 use skiff_storage::{Identity, LogReader, OnLostData, Opening, Recovered, StoreError};
@@ -259,7 +259,23 @@ impl<D: Disk> Log<D> {
         mend::write(self.directory.disk(), self.log, number, prev, entries)
     }
 
-    /// What the log holds, read from the disk once more. Nothing may have been appended since it was
+    /// Ends the log with this entry: what stood at its index and behind it is dropped. Durable on
+    /// return. What the log holds then, [`reload`](Self::reload) tells.
+    ///
+    /// # Errors
+    ///
+    /// If the log ends before it; or as the disk has it.
+    pub fn end_with(&mut self, entry: &Entry) -> Result<(), StoreError> {
+        let write = Write {
+            hard_state: self.hard_state,
+            truncate_from: Some(entry.index),
+            entries: vec![entry.clone()],
+            ..Write::default()
+        };
+        self.append(&[write]).error.map_or(Ok(()), Err)
+    }
+
+    /// What the log holds, read from the disk once more. Nothing else may have been appended since it was
     /// opened.
     ///
     /// # Errors

@@ -147,6 +147,10 @@ impl<D: Disk> LogStore for DiskLog<D> {
         self.still("mended")?.mend(prev, entries)
     }
 
+    fn end_with(&mut self, entry: &Entry) -> Result<(), StoreError> {
+        self.still("mended")?.end_with(entry)
+    }
+
     fn write(&mut self, write: Write, done: Done) -> Result<Written, StoreError> {
         self.queue.directory.check()?;
         self.start()?;

@@ -270,6 +270,34 @@ fn a_hole_is_cut() {
     }
 }
 
+/// A node had entries that nobody else has, and they are damaged: others have committed another one
+/// there. It takes that, and then what comes before it.
+#[test]
+fn a_hole_in_entries_that_never_were_committed() {
+    for cut_at in 5..=9 {
+        let disk = SimDisk::new();
+        let mut opened = open(&disk, 64 << 10);
+        let writes = [append(1, 1, 9), append(3, 9, 11), append(3, 11, 13)];
+        writes.into_iter().for_each(|write| put(&mut opened.log, write));
+        close(opened);
+        damage(&disk, batches(&disk)[2]);
+        let mut opened = open_holed(&disk);
+        let hole = opened.recovered.holes[0].clone();
+        assert_eq!((hole.first, hole.last), (Index(9), Position::new(3, 10)));
+        // So it is in the others' logs.
+        let mut model = Model::default().after(&append(1, 1, cut_at));
+        model = model.after(&append(4, cut_at, 11));
+        opened.log.end_with(model.entries.last().unwrap()).unwrap();
+        drop(opened);
+        disk.kill();
+        let mut opened = open_holed(&disk);
+        let hole = opened.recovered.holes[0].clone();
+        assert_eq!((hole.first, hole.last), (Index(9), Position::new(4, 10)));
+        mend(&mut opened, &model, 1);
+        assert_eq!(Model::of(&opened).entries, model.entries);
+    }
+}
+
 #[test]
 fn a_mend_of_entries_with_gaps_is_refused() {
     let (disk, model) = history();

@@ -189,6 +189,19 @@ impl<M: Snapshots> Driver<M> {
                 let result = self.log.identify(&identity).map_err(|e| e.to_string());
                 self.step(Input::Identified { result });
             }
+            // Only while there is no core, when there is nothing else to do: it may block.
+            Job::Mend { prev, entries } => {
+                let result = self.log.mend(prev, &entries).map_err(|e| e.to_string());
+                self.step(Input::Mended { prev: Some(prev), result });
+            }
+            Job::EndWith { entry } => {
+                let result = self.log.end_with(&entry).map_err(|e| e.to_string());
+                self.step(Input::Mended { prev: None, result });
+            }
+            Job::Reload => {
+                let result = self.log.load().map_err(|e| e.to_string());
+                self.step(Input::Reloaded { result });
+            }
             Job::Load { load, from, to, bytes_max } => {
                 let (reader, mailbox) = (self.log.reader(), self.mailbox.clone());
                 tokio::task::spawn_blocking(move || {

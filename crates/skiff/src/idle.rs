@@ -185,7 +185,7 @@ async fn open(
         name: options.id.clone(),
         fresh_name: options.id_generator.make(),
         fresh_node: NodeId(random_u128()?),
-        on_lost_data: OnLostData::Refuse,
+        on_lost_data: OnLostData::Mend,
     };
     let opened = tokio::task::spawn_blocking(move || {
         let mut store = persistence.open(&opening)?;

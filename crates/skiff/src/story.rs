@@ -35,6 +35,16 @@ pub(crate) fn log(node: &str, event: &Event) {
             tracing::info!(node, peer = peer.name, address = peer.address, reason, "disconnected");
         }
         Event::Remark(remark) => tracing::warn!(node, "{remark}"),
+        Event::Hole(hole) => tracing::warn!(
+            node,
+            "entries {} to {} are damaged and will be asked of other members: {} at byte {}: {}",
+            hole.first,
+            hole.last.index,
+            hole.path.display(),
+            hole.offset,
+            hole.reason
+        ),
+        Event::Mended => tracing::warn!(node, "the log is whole again"),
         Event::Reverted { .. }
         | Event::NeedsSnapshot { .. }
         | Event::SlowDisk { .. }

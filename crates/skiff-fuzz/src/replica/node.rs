@@ -130,6 +130,9 @@ impl Node {
             Job::Write(_) | Job::SaveSnapshot { .. } | Job::Identify(_) | Job::Load { .. } => {
                 self.disk.push_back(job);
             }
+            Job::Mend { .. } | Job::EndWith { .. } | Job::Reload => {
+                panic!("a store in memory has no holes: {job:?}");
+            }
             Job::Capture | Job::Restore { .. } | Job::Apply(_) | Job::Query { .. } => {
                 self.machine.push_back(job);
             }
@@ -374,7 +377,7 @@ fn opening() -> Opening {
         name: Some(said::name(ME)),
         fresh_name: String::new(),
         fresh_node: ME,
-        on_lost_data: OnLostData::Refuse,
+        on_lost_data: OnLostData::Mend,
     }
 }
 

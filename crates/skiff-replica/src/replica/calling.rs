@@ -129,7 +129,7 @@ impl Replica {
         };
         let index = match &self.phase {
             Phase::Member(member) => member.applied,
-            Phase::Fresh | Phase::Entering(_) => Index::ZERO,
+            Phase::Fresh | Phase::Entering(_) | Phase::Mending(_) => Index::ZERO,
         };
         self.calls.advance(token, Stage::Reading(query));
         if let Some(job) = self.read_ready(token, index) {
@@ -181,7 +181,7 @@ impl Replica {
     fn is_sole_voter(&self) -> bool {
         let me = self.identity.node;
         match &self.phase {
-            Phase::Fresh => false,
+            Phase::Fresh | Phase::Mending(_) => false,
             Phase::Entering(_) => self.founded_alone(),
             Phase::Member(member) => {
                 let membership = member.raft.membership();

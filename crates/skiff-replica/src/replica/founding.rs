@@ -323,6 +323,21 @@ impl Replica {
         }
         self.judge_format(meta.machine_version, &meta.codec)
             .map_err(|reason| StartError::Format { reason })?;
+        if log.holes.is_empty() {
+            return self.go_on(log, meta, content, machine);
+        }
+        self.identity.instance = Some(self.identity.instance.unwrap_or(meta.instance));
+        self.mend(log, (meta, content), machine)
+    }
+
+    /// Goes on with a log that is whole.
+    pub(super) fn go_on(
+        &mut self,
+        log: Recovered,
+        meta: SnapshotMeta,
+        content: Bytes,
+        machine: Opened,
+    ) -> Result<(), StartError> {
         let store = self.identity.instance.unwrap_or(meta.instance);
         let base = meta.position.index;
         let applied = match machine {
@@ -360,7 +375,8 @@ impl Replica {
     /// Whether this node founded its cluster without asking anybody.
     pub(super) fn founded_alone(&self) -> bool {
         let genesis = match &self.phase {
-            Phase::Fresh => return false,
+            // With nobody else in the cluster there is nobody to mend it.
+            Phase::Fresh | Phase::Mending(_) => return false,
             Phase::Entering(entering) => &entering.genesis,
             Phase::Member(member) => &member.genesis,
         };

@@ -201,7 +201,7 @@ impl Replica {
     }
 
     pub(super) fn leader_named(&self, id: NodeId) -> Option<Leader> {
-        let node = self.raft()?.membership().nodes.get(&id)?;
+        let node = self.membership()?.nodes.get(&id)?;
         Some(Leader { name: node.name.clone(), address: node.address.clone() })
     }
 }

@@ -45,8 +45,8 @@ impl Replica {
     /// Dials every other member that can be dialled.
     pub(super) fn dial_members(&mut self) {
         let me = self.identity.node;
-        let Some(raft) = self.raft() else { return };
-        let nodes = raft.membership().nodes.clone();
+        let Some(membership) = self.membership() else { return };
+        let nodes = membership.nodes.clone();
         for (id, Node { address, .. }) in nodes {
             if id != me && !address.is_empty() {
                 self.dial(&address, false);
@@ -143,6 +143,8 @@ impl Replica {
                 self.hear_last_word(link, Body::Genesis(genesis));
             }
             Body::Genesis(genesis) if is_member => self.take_genesis(link, *genesis),
+            Body::Fetch(fetch) if is_member && is_ours => self.fetch(link, *fetch),
+            Body::Fetched(fetched) if is_member && is_ours => self.fetched(from, *fetched),
             Body::Request(request) => self.request(link, *request),
             Body::Answer(answer) => self.answered(link, *answer),
             _ => self.refusals.count_one(),
@@ -155,7 +157,7 @@ impl Replica {
             nonce: self.settings.nonce,
             address: &self.settings.address,
             links: &self.links,
-            membership: self.raft().map(|raft| &**raft.membership()),
+            membership: self.membership(),
             now: self.now,
             patience: ANSWERS * self.settings.core.max_election_timeout,
         };
@@ -193,6 +195,7 @@ impl Replica {
             self.meet_fresh(link, node, first);
         }
         self.release_held();
+        self.mend_on();
     }
 
     /// A member meets a node that belongs to no cluster yet.
@@ -232,7 +235,7 @@ impl Replica {
     fn show_instance(&mut self, link: LinkId, peer: Peer, reason: Refusal) {
         self.lose(link, "it was turned away");
         let address = self.address_said(link, &peer.hello);
-        let named = self.raft().and_then(|r| member_named(r.membership(), &peer.hello.name));
+        let named = self.membership().and_then(|all| member_named(all, &peer.hello.name));
         if let Some(dial) = self.links.dial_of(link) {
             dial.refused = Some(reason.to_string());
         }
@@ -294,14 +297,14 @@ impl Replica {
 
     fn hello(&self) -> Hello {
         let is_fresh = self.identity.standing == Standing::Fresh;
-        let core = match &self.phase {
-            Phase::Fresh => None,
-            Phase::Entering(entering) => entering.raft(),
-            Phase::Member(member) => Some(&member.raft),
-        };
         // Only what is durable: it is held against a later run that knows less.
-        let (term, durable) =
-            core.map(|core| (core.durable_hard_state().term, core.durable())).unwrap_or_default();
+        let of_core = |core: &core::Raft| (core.durable_hard_state().term, core.durable());
+        let (term, durable) = match &self.phase {
+            Phase::Fresh => Default::default(),
+            Phase::Entering(entering) => entering.raft().map(of_core).unwrap_or_default(),
+            Phase::Mending(mending) => mending.durable(),
+            Phase::Member(member) => of_core(&member.raft),
+        };
         Hello {
             cluster: self.identity.cluster.clone(),
             instance: self.identity.instance.map(|instance| instance.0),
@@ -336,7 +339,7 @@ impl Replica {
     }
 
     pub(super) fn is_member(&self, node: NodeId) -> bool {
-        self.raft().is_some_and(|raft| raft.membership().contains(node))
+        self.membership().is_some_and(|membership| membership.contains(node))
     }
 
     /// Where somebody is who was not let in.
@@ -353,7 +356,7 @@ impl Replica {
             name: Some(peer.hello.name.clone()),
             node: Some(peer.node),
             connected,
-            voter: self.raft().is_some_and(|raft| raft.membership().is_voter(peer.node)),
+            voter: self.membership().is_some_and(|membership| membership.is_voter(peer.node)),
         }
     }
 
@@ -363,7 +366,7 @@ impl Replica {
         let me = self.identity.node;
         let connected = |node| self.links.path(node).is_some();
         let mut all: Vec<PeerStatus> = Vec::new();
-        if let Some(membership) = self.raft().map(core::Raft::membership) {
+        if let Some(membership) = self.membership() {
             all.extend(membership.nodes.iter().filter(|(id, _)| **id != me).map(|(id, node)| {
                 PeerStatus {
                     address: node.address.clone(),
@@ -400,6 +403,7 @@ impl Replica {
             Phase::Entering(_) if self.identity.standing == Standing::Fresh => {
                 vec![Waiting::Founding]
             }
+            Phase::Mending(mending) => mending.waits(),
             Phase::Entering(_) | Phase::Member(_) => Vec::new(),
         }
     }

@@ -133,7 +133,7 @@ impl Node {
             name: Some(name),
             fresh_name: String::new(),
             fresh_node: NodeId(self.number()),
-            on_lost_data: OnLostData::Refuse,
+            on_lost_data: OnLostData::Mend,
         };
         let mut store = self.persistence.open(&opening).expect("the store opens");
         let machine = self.machine();
@@ -253,6 +253,17 @@ impl Node {
                 assert!(running.begun, "a member's log begins with its genesis");
                 running.is_member = true;
                 (disk, Input::Identified { result: words(log.identify(&identity)) })
+            }
+            Job::Mend { prev, entries } => {
+                let result = words(log.mend(prev, &entries));
+                (disk, Input::Mended { prev: Some(prev), result })
+            }
+            Job::EndWith { entry } => {
+                (disk, Input::Mended { prev: None, result: words(log.end_with(&entry)) })
+            }
+            Job::Reload => {
+                let result = log.load().map_err(|error| error.to_string());
+                (disk, Input::Reloaded { result })
             }
             Job::Load { load, from, to, bytes_max } => {
                 let read = log.reader().read(from, to, bytes_max);

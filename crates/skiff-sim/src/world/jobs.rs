@@ -47,7 +47,11 @@ impl<W: Workload> World<'_, '_, W> {
                 self.give_to_disk(node, Job::Write(write))?;
                 return self.trip(node, |point| point == Point::BeforeWrite);
             }
-            Job::SaveSnapshot { .. } | Job::Identify(_) => return self.give_to_disk(node, job),
+            Job::SaveSnapshot { .. }
+            | Job::Identify(_)
+            | Job::Mend { .. }
+            | Job::EndWith { .. }
+            | Job::Reload => return self.give_to_disk(node, job),
             Job::Load { load, from, to, bytes_max } => {
                 self.reached.loads += 1;
                 let at = self.now + self.read_time(node);

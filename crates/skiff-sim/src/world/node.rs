@@ -119,6 +119,17 @@ impl<M: Snapshots> Process<M> {
             Job::Identify(identity) => {
                 Some(Input::Identified { result: words(self.log.identify(identity)) })
             }
+            Job::Mend { prev, entries } => {
+                let result = words(self.log.mend(*prev, entries));
+                Some(Input::Mended { prev: Some(*prev), result })
+            }
+            Job::EndWith { entry } => {
+                Some(Input::Mended { prev: None, result: words(self.log.end_with(entry)) })
+            }
+            Job::Reload => {
+                let result = self.log.reload().map_err(|error| error.to_string());
+                Some(Input::Reloaded { result })
+            }
             _ => None,
         }
     }

@@ -86,7 +86,7 @@ impl<W: Workload> World<'_, '_, W> {
             name: Some(format!("n{node}")),
             fresh_name: String::new(),
             fresh_node: NodeId(random(1 << 40)),
-            on_lost_data: OnLostData::Refuse,
+            on_lost_data: OnLostData::Mend,
         };
         let options = Options {
             segment_size: self.plan.knobs.segment_bytes,

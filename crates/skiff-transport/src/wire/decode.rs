@@ -15,8 +15,8 @@ use super::{
     numbers::{body, core_position, node_id, number},
 };
 use crate::envelope::{
-    Answer, Ask, Body, Consistency, Envelope, Genesis, Hello, Listed, Outcome, Refusal, Request,
-    Standing,
+    Answer, Ask, Body, Consistency, Envelope, Fetch, Fetched, Found, Genesis, Hello, Listed,
+    Outcome, Refusal, Request, Standing,
 };
 
 /// The envelope that `bytes` are, all of them. What entries and commands hold is not copied: it
@@ -69,6 +69,12 @@ fn take_body(tag: u32, part: Bytes) -> Result<Body, WireError> {
         body::GENESIS => return genesis(part).map(|it| Body::Genesis(Box::new(it))),
         body::REQUEST => return request(part).map(|it| Body::Request(Box::new(it))),
         body::ANSWER => return answer(part).map(|it| Body::Answer(Box::new(it))),
+        body::FETCH => {
+            let it = pb::Fetch::decode(part)?;
+            let (from, last) = (Index(it.from), core_position(it.last));
+            return Ok(Body::Fetch(Box::new(Fetch { id: it.id, from, last })));
+        }
+        body::FETCHED => return fetched(part).map(|it| Body::Fetched(Box::new(it))),
         body::PRE_VOTE => {
             let it = pb::PreVote::decode(part)?;
             Message::PreVote { campaign: Term(it.campaign), last: core_position(it.last) }
@@ -196,6 +202,19 @@ fn answer(part: Bytes) -> Result<Answer, WireError> {
         None => return Err(no_alternative("answer", part)),
     };
     Ok(Answer { id: it.id, result })
+}
+
+fn fetched(part: Bytes) -> Result<Fetched, WireError> {
+    let it = entries::decode(part)?;
+    let found = match it.round.0 {
+        0 => Found::Entries,
+        1 => Found::Committed,
+        3 => Found::Damaged,
+        4 => Found::Compacted,
+        // Also what a later version may say: it gives nothing.
+        _ => Found::Differs,
+    };
+    Ok(Fetched { id: it.seq, found, prev: it.prev, entries: it.entries })
 }
 
 fn refusal(it: pb::Refusal) -> Result<Refusal, WireError> {

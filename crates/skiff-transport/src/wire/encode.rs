@@ -2,14 +2,15 @@
 
 use bytes::BytesMut;
 use prost::encoding::{message, uint64};
-use skiff_core::{AppendOutcome, AppendReply, Message};
+use skiff_core::{Append, AppendOutcome, AppendReply, Index, Message, Round};
 
 use super::{
     entries, generated as pb,
     numbers::{body, id, node, position},
 };
 use crate::envelope::{
-    Answer, Ask, Body, Consistency, Envelope, Genesis, Hello, Outcome, Refusal, Request, Standing,
+    Answer, Ask, Body, Consistency, Envelope, Fetch, Fetched, Found, Genesis, Hello, Outcome,
+    Refusal, Request, Standing,
 };
 
 /// Appends the bytes of `envelope` to `out`.
@@ -27,6 +28,8 @@ pub fn encode(envelope: &Envelope, out: &mut BytesMut) {
         Body::Genesis(it) => message::encode(body::GENESIS, &genesis(it), out),
         Body::Request(it) => message::encode(body::REQUEST, &request(it), out),
         Body::Answer(it) => message::encode(body::ANSWER, &answer(it), out),
+        Body::Fetch(it) => message::encode(body::FETCH, &fetch(it), out),
+        Body::Fetched(it) => entries::encode(body::FETCHED, &fetched(it), out),
         Body::Raft { term, message } => {
             put_number(5, term.0, out);
             put_message(message, out);
@@ -151,6 +154,28 @@ fn answer(answer: &Answer) -> pb::Answer {
         Err(it) => pb::answer::Result::Refusal(refusal(it)),
     };
     pb::Answer { id: answer.id, result: Some(result) }
+}
+
+fn fetch(fetch: &Fetch) -> pb::Fetch {
+    pb::Fetch { id: fetch.id, from: fetch.from.0, last: Some(position(fetch.last)) }
+}
+
+/// It has the fields of an Append, as far as it has any.
+fn fetched(fetched: &Fetched) -> Append {
+    let found = match fetched.found {
+        Found::Entries => 0,
+        Found::Committed => 1,
+        Found::Differs => 2,
+        Found::Damaged => 3,
+        Found::Compacted => 4,
+    };
+    Append {
+        seq: fetched.id,
+        round: Round(found),
+        prev: fetched.prev,
+        entries: fetched.entries.clone(),
+        commit: Index::ZERO,
+    }
 }
 
 fn refusal(refusal: &Refusal) -> pb::Refusal {

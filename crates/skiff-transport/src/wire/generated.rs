@@ -32,7 +32,7 @@ pub struct Envelope {
     /// Fields from 16 up are bodies: exactly one.
     #[prost(
         oneof = "envelope::Body",
-        tags = "16, 17, 18, 19, 32, 33, 34, 35, 36, 37, 38, 39, 40"
+        tags = "16, 17, 18, 19, 21, 22, 32, 33, 34, 35, 36, 37, 38, 39, 40"
     )]
     pub body: ::core::option::Option<envelope::Body>,
 }
@@ -47,9 +47,13 @@ pub mod envelope {
         Genesis(super::Genesis),
         #[prost(message, tag = "18")]
         Request(super::Request),
-        /// 20: reserved for pieces of a snapshot.
         #[prost(message, tag = "19")]
         Answer(super::Answer),
+        /// 20: reserved for pieces of a snapshot.
+        #[prost(message, tag = "21")]
+        Fetch(super::Fetch),
+        #[prost(message, tag = "22")]
+        Fetched(super::Fetched),
         /// What the Raft cores say.
         #[prost(message, tag = "32")]
         PreVote(super::PreVote),
@@ -200,6 +204,29 @@ pub struct Leader {
     pub name: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub address: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Fetch {
+    #[prost(uint64, tag = "1")]
+    pub id: u64,
+    #[prost(uint64, tag = "2")]
+    pub from: u64,
+    #[prost(message, optional, tag = "3")]
+    pub last: ::core::option::Option<Position>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Fetched {
+    #[prost(uint64, tag = "1")]
+    pub id: u64,
+    /// 0 entries, 1 committed, 2 differs, 3 damaged, 4 compacted. Others mean that there is nothing.
+    #[prost(uint64, tag = "2")]
+    pub found: u64,
+    #[prost(message, optional, tag = "3")]
+    pub prev: ::core::option::Option<Position>,
+    /// 4: never used.
+    /// Their indices follow `prev` without a gap.
+    #[prost(message, repeated, tag = "5")]
+    pub entries: ::prost::alloc::vec::Vec<Entry>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PreVote {

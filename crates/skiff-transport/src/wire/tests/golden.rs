@@ -12,8 +12,8 @@ use skiff_core::{
 
 use super::encoded;
 use crate::{
-    Answer, Ask, Body, Consistency, Envelope, Genesis, Hello, Listed, Outcome, Refusal, Request,
-    Standing, wire::decode,
+    Answer, Ask, Body, Consistency, Envelope, Fetch, Fetched, Found, Genesis, Hello, Listed,
+    Outcome, Refusal, Request, Standing, wire::decode,
 };
 
 const FILE: &str = "src/wire/tests/golden.txt";
@@ -76,6 +76,9 @@ fn envelopes() -> Vec<(&'static str, Envelope)> {
         ("request status", request(Ask::Status)),
         ("answer", answer(Ok(Bytes::from_static(b"done")))),
         ("refusal", answer(Err(refusal()))),
+        ("fetch", envelope(Body::Fetch(Box::new(Fetch { id: 12, from: Index(290), last })))),
+        ("fetched", fetched(Found::Entries, entries())),
+        ("nothing fetched", fetched(Found::Compacted, Vec::new())),
         ("pre-vote", raft(Message::PreVote { campaign: Term(8), last })),
         ("pre-vote reply", raft(Message::PreVoteReply { campaign: Term(8), granted: true })),
         ("vote", raft(Message::Vote { last, transfer: true })),
@@ -147,6 +150,11 @@ fn refusal() -> Refusal {
         outcome: Outcome::Unknown,
         position: Some((0x1122, Position::new(7, 301))),
     }
+}
+
+fn fetched(found: Found, entries: Vec<Entry>) -> Envelope {
+    let prev = Position::new(6, 300);
+    envelope(Body::Fetched(Box::new(Fetched { id: 12, found, prev, entries })))
 }
 
 fn append(entries: Vec<Entry>) -> Append {

@@ -8,8 +8,8 @@ use skiff_core::{
 };
 
 use crate::{
-    Answer, Ask, Body, Consistency, Envelope, Genesis, Hello, Listed, Outcome, Refusal, Request,
-    Standing,
+    Answer, Ask, Body, Consistency, Envelope, Fetch, Fetched, Found, Genesis, Hello, Listed,
+    Outcome, Refusal, Request, Standing,
 };
 
 pub(super) fn any_envelope() -> BoxedStrategy<Envelope> {
@@ -53,6 +53,8 @@ fn any_body() -> BoxedStrategy<Body> {
         1 => any_genesis().prop_map(|it| Body::Genesis(Box::new(it))),
         1 => any_request().prop_map(|it| Body::Request(Box::new(it))),
         1 => any_answer().prop_map(|it| Body::Answer(Box::new(it))),
+        1 => any_fetch().prop_map(|it| Body::Fetch(Box::new(it))),
+        1 => any_fetched().prop_map(|it| Body::Fetched(Box::new(it))),
         4 => raft.prop_map(|(term, message)| Body::Raft { term: Term(term), message }),
     ]
     .boxed()
@@ -203,6 +205,25 @@ fn any_request() -> BoxedStrategy<Request> {
 fn any_answer() -> BoxedStrategy<Answer> {
     let result = prop_oneof![content().prop_map(Ok), any_refusal().prop_map(Err)];
     (number(), result).prop_map(|(id, result)| Answer { id, result }).boxed()
+}
+
+fn any_fetch() -> BoxedStrategy<Fetch> {
+    (number(), number(), position())
+        .prop_map(|(id, from, last)| Fetch { id, from: Index(from), last })
+        .boxed()
+}
+
+fn any_fetched() -> BoxedStrategy<Fetched> {
+    let found = prop_oneof![
+        Just(Found::Entries),
+        Just(Found::Committed),
+        Just(Found::Differs),
+        Just(Found::Damaged),
+        Just(Found::Compacted),
+    ];
+    (number(), found, any_append())
+        .prop_map(|(id, found, Append { prev, entries, .. })| Fetched { id, found, prev, entries })
+        .boxed()
 }
 
 fn any_refusal() -> BoxedStrategy<Refusal> {

@@ -1,0 +1,152 @@
+//! Giving entries to a member whose log is damaged.
+//!
+//! A node with holes of its own gives what it has too. All that is needed is that the entries were read
+//! at one moment and end with the one that was asked for: then those before it are the right ones, by
+//! log matching (dissertation 3.5).
+
+use std::collections::BTreeMap;
+
+use skiff_core::{Entry, Index, LoadError, LoadId, Position};
+use skiff_transport::{Body, Fetch, Fetched, Found};
+
+use super::{Phase, Replica};
+use crate::job::{Job, LinkId};
+
+/// Loads that are not the core's have this bit.
+const FETCHING: u64 = 1 << 63;
+/// So many are read for others at once. Whoever gets no answer asks again.
+const AT_ONCE: usize = 4;
+/// At most so many entries are given at once.
+const ENTRIES: u64 = 4096;
+
+/// Reads for others that are under way.
+#[derive(Debug, Default)]
+pub(crate) struct Fetches {
+    under_way: BTreeMap<u64, Serving>,
+    number: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Serving {
+    link: LinkId,
+    fetch: Fetch,
+    /// The first entry that is given, if all fit.
+    from: Index,
+    /// The entry before it is read too, unless the log begins with it.
+    base: Option<Position>,
+    /// Instead of what was asked for, what is committed there is given.
+    is_committed: bool,
+}
+
+impl Fetches {
+    /// Whether this load is one of these.
+    pub(super) const fn is_one(load: LoadId) -> bool {
+        load.0 & FETCHING != 0
+    }
+}
+
+impl Replica {
+    /// A member asks for entries.
+    pub(super) fn fetch(&mut self, link: LinkId, fetch: Fetch) {
+        let last = fetch.last.index;
+        let (base, from, is_committed) = match self.lookup(fetch) {
+            Ok(found) => found,
+            Err(Some(found)) => return self.answer_fetch(link, fetch.id, found),
+            Err(None) => return,
+        };
+        let lowest = Index(last.0.saturating_sub(ENTRIES - 1));
+        let from = if is_committed { last } else { from.max(lowest).min(last) };
+        let base = (base.index.next() == from).then_some(base);
+        self.read_for(Serving { link, fetch, from, base, is_committed });
+    }
+
+    /// Where the log begins, where what can be given begins, and whether it is not what was asked for
+    /// but what is committed. If there is nothing to give, what to say; `None` while nothing can be
+    /// said.
+    fn lookup(&self, fetch: Fetch) -> Result<(Position, Index, bool), Option<Found>> {
+        let (index, term) = (fetch.last.index, Some(fetch.last.term));
+        match &self.phase {
+            Phase::Fresh | Phase::Entering(_) => Err(None),
+            Phase::Member(member) => {
+                let (raft, base) = (&member.raft, member.raft.base());
+                if index <= base.index {
+                    return Err(Some(Found::Compacted));
+                }
+                let is_durable = index <= raft.durable();
+                let is_other = is_durable && raft.term_at(index) != term;
+                if is_other && index <= raft.committed() {
+                    return Ok((base, index, true));
+                }
+                if is_other || !is_durable {
+                    return Err(Some(Found::Differs));
+                }
+                Ok((base, fetch.from.max(base.index.next()), false))
+            }
+            Phase::Mending(mending) => {
+                let log = &mending.log;
+                if index <= log.base.index {
+                    return Err(Some(Found::Compacted));
+                }
+                let holes = log.holes.iter().rev();
+                let below = holes.clone().find(|hole| hole.first <= index);
+                if below.is_some_and(|hole| index <= hole.last.index) {
+                    return Err(Some(Found::Damaged));
+                }
+                if log.term_at(index) != term {
+                    return Err(Some(Found::Differs));
+                }
+                // What stands in front of a hole was perhaps replaced by what is lost.
+                let from = below.map_or(log.base, |hole| hole.last).index.next();
+                Ok((log.base, fetch.from.max(from), false))
+            }
+        }
+    }
+
+    fn read_for(&mut self, serving: Serving) {
+        if self.fetches.under_way.len() >= AT_ONCE {
+            return;
+        }
+        self.fetches.number += 1;
+        let number = self.fetches.number | FETCHING;
+        self.fetches.under_way.insert(number, serving);
+        let from = if serving.base.is_some() { serving.from } else { serving.from.prev() };
+        let (load, to) = (LoadId(number), serving.fetch.last.index.next());
+        let bytes_max = self.settings.core.append_bytes;
+        self.jobs.push_back(Job::Load { load, from, to, bytes_max });
+    }
+
+    /// What was to be given is read.
+    pub(super) fn fetch_loaded(&mut self, load: LoadId, result: Result<Vec<Entry>, LoadError>) {
+        let Some(mut serving) = self.fetches.under_way.remove(&load.0) else { return };
+        let (link, id, last) = (serving.link, serving.fetch.id, serving.fetch.last);
+        let mut entries = match result {
+            Ok(entries) => entries,
+            Err(LoadError::Compacted) => return self.answer_fetch(link, id, Found::Compacted),
+            Err(LoadError::Truncated) => return self.answer_fetch(link, id, Found::Differs),
+            Err(LoadError::Failed) => return self.answer_fetch(link, id, Found::Damaged),
+        };
+        let found = entries.last().map(Entry::position).unwrap_or_default();
+        if found.index < last.index {
+            // Not all did fit: as many from the end as did from the beginning.
+            let most = u64::try_from(entries.len()).unwrap_or(1).max(2) / 2;
+            let from = Index(last.index.0.saturating_sub(most - 1)).max(found.index.next());
+            (serving.from, serving.base) = (from.max(serving.from.next()), None);
+            return self.read_for(serving);
+        }
+        if (found == last) == serving.is_committed {
+            return self.answer_fetch(link, id, Found::Differs);
+        }
+        let prev = match serving.base {
+            Some(base) => base,
+            None => entries.remove(0).position(),
+        };
+        let found = if serving.is_committed { Found::Committed } else { Found::Entries };
+        let fetched = Fetched { id, found, prev, entries };
+        self.send(link, Body::Fetched(Box::new(fetched)));
+    }
+
+    fn answer_fetch(&mut self, link: LinkId, id: u64, found: Found) {
+        let fetched = Fetched { id, found, ..Fetched::default() };
+        self.send(link, Body::Fetched(Box::new(fetched)));
+    }
+}
