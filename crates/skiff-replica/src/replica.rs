@@ -258,6 +258,12 @@ impl Replica {
         }
     }
 
+    /// Whether the node waits for entries that damage took from its log.
+    #[must_use]
+    pub const fn is_mending(&self) -> bool {
+        matches!(self.phase, Phase::Mending(_))
+    }
+
     /// The members of the cluster, as far as this node knows.
     fn membership(&self) -> Option<&Membership> {
         match &self.phase {

@@ -356,7 +356,7 @@ impl Judges {
     pub(crate) fn recovered(&mut self, node: usize, id: NodeId, found: &Recovered) -> Judged<Left> {
         let ledger = &mut self.ledgers[node];
         ledger.node = id;
-        let left = ledger.recovered(found);
+        let left = ledger.recovered(found, |at| self.state_machine_safety.is_committed(at));
         match left {
             Err(_) if self.lenient => {
                 ledger.adopt(found);

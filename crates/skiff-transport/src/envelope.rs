@@ -94,8 +94,8 @@ pub struct Fetched {
 pub enum Found {
     /// As many of them as fit into one answer, the last one included.
     Entries,
-    /// Another entry is committed where the last one wanted would be: it, alone. What was wanted
-    /// never will be.
+    /// An entry, alone, that is committed where the last one wanted would be, or before that and in a
+    /// later term. So what was wanted never was committed, nor will it be.
     Committed,
     /// Nothing: the log has no such entry, which says no more.
     #[default]

@@ -3,7 +3,7 @@
 use std::{io, sync::Arc};
 
 use skiff_core::{
-    Entry, Position, Write,
+    Entry, HardState, Position, Write,
     mutants::{Mutant, planted},
 };
 use skiff_storage::{Identity, LogReader, OnLostData, Opening, Recovered, StoreError};
@@ -266,8 +266,15 @@ impl<D: Disk> Log<D> {
     ///
     /// If the log ends before it; or as the disk has it.
     pub fn end_with(&mut self, entry: &Entry) -> Result<(), StoreError> {
+        // In a later term than the node's own it has not voted.
+        let HardState { term, .. } = self.hard_state;
+        let hard_state = if entry.term > term {
+            HardState { term: entry.term, vote: None }
+        } else {
+            self.hard_state
+        };
         let write = Write {
-            hard_state: self.hard_state,
+            hard_state,
             truncate_from: Some(entry.index),
             entries: vec![entry.clone()],
             ..Write::default()

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use skiff_core::{Entry, Index, LoadError, LoadId, Position};
+use skiff_core::{Entry, Index, LoadError, LoadId, Position, Term};
 use skiff_transport::{Body, Fetch, Fetched, Found};
 
 use super::{Phase, Replica};
@@ -32,8 +32,8 @@ struct Serving {
     fetch: Fetch,
     /// The first entry that is given, if all fit.
     from: Index,
-    /// The entry before it is read too, unless the log begins with it.
-    base: Option<Position>,
+    /// The last one.
+    to: Index,
     /// Instead of what was asked for, what is committed there is given.
     is_committed: bool,
 }
@@ -48,22 +48,20 @@ impl Fetches {
 impl Replica {
     /// A member asks for entries.
     pub(super) fn fetch(&mut self, link: LinkId, fetch: Fetch) {
-        let last = fetch.last.index;
-        let (base, from, is_committed) = match self.lookup(fetch) {
+        let (from, is_committed) = match self.lookup(fetch) {
             Ok(found) => found,
             Err(Some(found)) => return self.answer_fetch(link, fetch.id, found),
             Err(None) => return,
         };
-        let lowest = Index(last.0.saturating_sub(ENTRIES - 1));
-        let from = if is_committed { last } else { from.max(lowest).min(last) };
-        let base = (base.index.next() == from).then_some(base);
-        self.read_for(Serving { link, fetch, from, base, is_committed });
+        let to = if is_committed { from } else { fetch.last.index };
+        let lowest = Index(to.0.saturating_sub(ENTRIES - 1));
+        let from = from.max(lowest).min(to);
+        self.read_for(Serving { link, fetch, from, to, is_committed });
     }
 
-    /// Where the log begins, where what can be given begins, and whether it is not what was asked for
-    /// but what is committed. If there is nothing to give, what to say; `None` while nothing can be
-    /// said.
-    fn lookup(&self, fetch: Fetch) -> Result<(Position, Index, bool), Option<Found>> {
+    /// Where what can be given begins, and whether it is not what was asked for but what is committed.
+    /// If there is nothing to give, what to say; `None` while nothing can be said.
+    fn lookup(&self, fetch: Fetch) -> Result<(Index, bool), Option<Found>> {
         let (index, term) = (fetch.last.index, Some(fetch.last.term));
         match &self.phase {
             Phase::Fresh | Phase::Entering(_) => Err(None),
@@ -73,14 +71,14 @@ impl Replica {
                     return Err(Some(Found::Compacted));
                 }
                 let is_durable = index <= raft.durable();
-                let is_other = is_durable && raft.term_at(index) != term;
-                if is_other && index <= raft.committed() {
-                    return Ok((base, index, true));
+                if !is_durable || raft.term_at(index) != term {
+                    // Terms only grow along a log: behind a committed entry none is of an earlier term.
+                    let decided = raft.committed().min(raft.durable()).min(index);
+                    let is_later = raft.term_at(decided) > term;
+                    let is_dead = decided > base.index && (decided == index || is_later);
+                    return if is_dead { Ok((decided, true)) } else { Err(Some(Found::Differs)) };
                 }
-                if is_other || !is_durable {
-                    return Err(Some(Found::Differs));
-                }
-                Ok((base, fetch.from.max(base.index.next()), false))
+                Ok((fetch.from.max(base.index.next()), false))
             }
             Phase::Mending(mending) => {
                 let log = &mending.log;
@@ -97,7 +95,7 @@ impl Replica {
                 }
                 // What stands in front of a hole was perhaps replaced by what is lost.
                 let from = below.map_or(log.base, |hole| hole.last).index.next();
-                Ok((log.base, fetch.from.max(from), false))
+                Ok((fetch.from.max(from), false))
             }
         }
     }
@@ -109,8 +107,7 @@ impl Replica {
         self.fetches.number += 1;
         let number = self.fetches.number | FETCHING;
         self.fetches.under_way.insert(number, serving);
-        let from = if serving.base.is_some() { serving.from } else { serving.from.prev() };
-        let (load, to) = (LoadId(number), serving.fetch.last.index.next());
+        let (load, from, to) = (LoadId(number), serving.from, serving.to.next());
         let bytes_max = self.settings.core.append_bytes;
         self.jobs.push_back(Job::Load { load, from, to, bytes_max });
     }
@@ -119,30 +116,40 @@ impl Replica {
     pub(super) fn fetch_loaded(&mut self, load: LoadId, result: Result<Vec<Entry>, LoadError>) {
         let Some(mut serving) = self.fetches.under_way.remove(&load.0) else { return };
         let (link, id, last) = (serving.link, serving.fetch.id, serving.fetch.last);
-        let mut entries = match result {
+        let entries = match result {
             Ok(entries) => entries,
             Err(LoadError::Compacted) => return self.answer_fetch(link, id, Found::Compacted),
             Err(LoadError::Truncated) => return self.answer_fetch(link, id, Found::Differs),
             Err(LoadError::Failed) => return self.answer_fetch(link, id, Found::Damaged),
         };
         let found = entries.last().map(Entry::position).unwrap_or_default();
-        if found.index < last.index {
+        if found.index < serving.to {
             // Not all did fit: as many from the end as did from the beginning.
-            let most = u64::try_from(entries.len()).unwrap_or(1).max(2) / 2;
-            let from = Index(last.index.0.saturating_sub(most - 1)).max(found.index.next());
-            (serving.from, serving.base) = (from.max(serving.from.next()), None);
+            let fitted = u64::try_from(entries.len()).unwrap_or(1);
+            let from = Index((serving.to.0 + 1).saturating_sub(fitted));
+            serving.from = from.max(found.index.next());
             return self.read_for(serving);
         }
-        if (found == last) == serving.is_committed {
+        let index = serving.from.prev();
+        let is_still_there = self.term_now(found.index) == Some(found.term);
+        let before = self.term_now(index).filter(|_| is_still_there);
+        let Some(term) = before.filter(|_| (found == last) != serving.is_committed) else {
             return self.answer_fetch(link, id, Found::Differs);
-        }
-        let prev = match serving.base {
-            Some(base) => base,
-            None => entries.remove(0).position(),
         };
+        let prev = Position { term, index };
         let found = if serving.is_committed { Found::Committed } else { Found::Entries };
         let fetched = Fetched { id, found, prev, entries };
         self.send(link, Body::Fetched(Box::new(fetched)));
+    }
+
+    /// The term of an entry in the log as it is now. If the last entry that was read is in it, so are
+    /// those before it, and what comes before them.
+    fn term_now(&self, index: Index) -> Option<Term> {
+        match &self.phase {
+            Phase::Fresh | Phase::Entering(_) => None,
+            Phase::Member(member) => member.raft.term_at(index),
+            Phase::Mending(mending) => mending.log.term_at(index),
+        }
     }
 
     fn answer_fetch(&mut self, link: LinkId, id: u64, found: Found) {

@@ -287,10 +287,10 @@ fn judge(hole: &Hole, fetched: &Fetched) -> Result<Found, Nonsense> {
     let last = entries.last().map(|entry| entry.position());
     match (found, last) {
         (Found::Entries, Some(last)) if ascend && last == hole.last => Ok(Found::Entries),
-        (Found::Committed, Some(last))
-            if ascend && entries.len() == 1 && last.index == hole.last.index =>
-        {
-            if last == hole.last { Err(Nonsense) } else { Ok(Found::Committed) }
+        (Found::Committed, Some(last)) if ascend && entries.len() == 1 => {
+            let is_other = last.index == hole.last.index && last.term != hole.last.term;
+            let is_later = last.index < hole.last.index && last.term > hole.last.term;
+            if is_other || is_later { Ok(Found::Committed) } else { Err(Nonsense) }
         }
         (Found::Entries | Found::Committed, _) => Err(Nonsense),
         (found, _) => Ok(*found),

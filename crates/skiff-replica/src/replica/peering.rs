@@ -121,7 +121,7 @@ impl Replica {
             return self.hear_hello(link, Peer { node: from, boot, hello: *hello });
         }
         let Some(peer) = self.links.peer(link) else {
-            if let Body::Raft { .. } = body {
+            if let Body::Raft { .. } | Body::Fetch(_) | Body::Fetched(_) = body {
                 // It may have overtaken the hello, or that was lost: so is this.
                 return self.refusals.count_one();
             }

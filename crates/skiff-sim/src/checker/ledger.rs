@@ -25,6 +25,8 @@ pub(crate) struct Ledger {
     pub(crate) before_last: Index,
     /// What was handed to the disk and is not known to be durable.
     pub(crate) in_flight: Option<Write>,
+    /// An entry with which a damaged log was to end, since others have committed it there.
+    superseded: Option<Entry>,
 }
 
 /// What became of a write that was under way when its process ended.
@@ -69,7 +71,7 @@ impl Ledger {
 
     /// A write has become durable.
     pub(crate) fn written(&mut self, write: &Write) {
-        self.in_flight = None;
+        (self.in_flight, self.superseded) = (None, None);
         self.before_last = self.last();
         if let Some(from) = write.truncate_from {
             self.before_last = self.before_last.min(from.prev());
@@ -95,9 +97,23 @@ impl Ledger {
         self.entries.truncate(usize::try_from(keep).unwrap_or(usize::MAX));
     }
 
+    /// A damaged log is to end with an entry that others have committed.
+    pub(crate) fn ends_with(&mut self, entry: &Entry) {
+        self.superseded = Some(entry.clone());
+    }
+
     /// What a process finds in the folder: all that was durable, and all or a part of the write that
-    /// was under way.
-    pub(crate) fn recovered(&mut self, found: &Recovered) -> Result<Left, String> {
+    /// was under way. In holes, and before them, it is found when they are mended.
+    pub(crate) fn recovered(
+        &mut self,
+        found: &Recovered,
+        is_committed: impl Fn(Position) -> bool,
+    ) -> Result<Left, String> {
+        if let Some(entry) = &self.superseded
+            && self.equals(found).is_err()
+        {
+            self.supersede(&entry.clone(), found, is_committed);
+        }
         let Some(write) = self.in_flight.take() else {
             self.equals(found)?;
             must(found.hard_state == self.hard, || {
@@ -124,6 +140,31 @@ impl Ledger {
         };
         self.hard = found.hard_state;
         Ok(left)
+    }
+
+    /// The log ends with this entry now, and before it stands what is committed, where it is not as it
+    /// was: what stood there never was.
+    fn supersede(
+        &mut self,
+        entry: &Entry,
+        found: &Recovered,
+        is_committed: impl Fn(Position) -> bool,
+    ) {
+        if entry.term > self.hard.term {
+            self.hard = HardState { term: entry.term, vote: None };
+        }
+        self.cut(entry.index.prev());
+        self.entries.push((entry.term, entry_hash(entry)));
+        let base = self.base.index.0;
+        for (index, ours) in (base + 1..).zip(&mut self.entries) {
+            let index = Index(index);
+            match found.term_at(index) {
+                Some(term) if term != ours.0 && is_committed(Position { term, index }) => {
+                    *ours = (term, UNKNOWN);
+                }
+                _ => {}
+            }
+        }
     }
 
     /// Takes for durable whatever was found: disks may lie, or have been put back.
@@ -163,6 +204,8 @@ impl Ledger {
         must(found.last.index == self.last(), || {
             format!("the log ended at {}, now at {}", self.last(), found.last)
         })?;
+        // What stands before a hole may have been replaced in it.
+        let known_from = found.holes.last().map_or(Index::ZERO, |hole| hole.last.index);
         let mut runs = found.terms.iter().peekable();
         let mut term = self.base.term;
         for (place, (ours, _)) in self.entries.iter().enumerate() {
@@ -170,7 +213,8 @@ impl Ledger {
             if let Some((_, next)) = runs.next_if(|(first, _)| *first == index) {
                 term = *next;
             }
-            must(*ours == term, || format!("entry {index} was of term {ours}, now of {term}"))?;
+            let is_right = *ours == term || index < known_from;
+            must(is_right, || format!("entry {index} was of term {ours}, now of {term}"))?;
         }
         Ok(())
     }

@@ -32,6 +32,13 @@ impl StateMachineSafety {
         self.newest
     }
 
+    /// Whether this entry is known to be committed.
+    pub(crate) fn is_committed(&self, at: Position) -> bool {
+        let place = usize::try_from(at.index.0).unwrap_or(usize::MAX);
+        let decided = self.decided.get(place).and_then(Option::as_ref);
+        decided.is_some_and(|decided| decided.term == at.term)
+    }
+
     /// Whether no node has applied this entry so far.
     pub(crate) fn is_first(&self, index: Index) -> bool {
         let place = usize::try_from(index.0).unwrap_or(usize::MAX);

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     checker::bounds,
-    plan::{MS, Point},
+    plan::{MS, Mode, Point},
     random::chance,
     workload::Workload,
 };
@@ -47,11 +47,13 @@ impl<W: Workload> World<'_, '_, W> {
                 self.give_to_disk(node, Job::Write(write))?;
                 return self.trip(node, |point| point == Point::BeforeWrite);
             }
-            Job::SaveSnapshot { .. }
-            | Job::Identify(_)
-            | Job::Mend { .. }
-            | Job::EndWith { .. }
-            | Job::Reload => return self.give_to_disk(node, job),
+            Job::EndWith { entry } => {
+                self.judges.ledgers[node].ends_with(&entry);
+                return self.give_to_disk(node, Job::EndWith { entry });
+            }
+            Job::SaveSnapshot { .. } | Job::Identify(_) | Job::Mend { .. } | Job::Reload => {
+                return self.give_to_disk(node, job);
+            }
             Job::Load { load, from, to, bytes_max } => {
                 self.reached.loads += 1;
                 let at = self.now + self.read_time(node);
@@ -317,6 +319,12 @@ impl<W: Workload> World<'_, '_, W> {
             (Job::Write(write), Input::Persisted { .. }) => {
                 self.judges.written(node, write, unsynced)?;
             }
+            (Job::Reload, Input::Reloaded { result: Ok(found) }) => {
+                let id = self.judges.ledgers[node].node;
+                self.judges.recovered(node, id, found)?;
+                self.read_back(node, found, u64::MAX)?;
+                self.reached.mends += 1;
+            }
             (_, Input::WriteFailed { recoverable: true, .. }) => {
                 self.reached.full_disks += 1;
                 self.judges.write_refused(node);
@@ -483,6 +491,7 @@ impl<W: Workload> World<'_, '_, W> {
                 state.may_stop || state.is_damaged || self.judges.lenient
             }
             Err(ReplicaError::Core(Fatal::Broken(_))) | Ok(()) => false,
+            Err(ReplicaError::Lost { .. }) => self.plan.mode == Mode::Unlimited,
             Err(_) => self.judges.lenient,
         };
         let words = result.map_or_else(|error| error.to_string(), |()| "it was told to".to_owned());

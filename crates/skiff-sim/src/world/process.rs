@@ -1,9 +1,9 @@
 //! How processes begin and end.
 
 use skiff_replica::{
-    Applier, Replica, Settings, Snapshots, Standing, Start,
+    Applier, Index, Replica, Settings, Snapshots, Standing, Start,
     core::NodeId,
-    storage::{LogReader, OnLostData, Opening, SnapshotStore, StoreError},
+    storage::{LogReader, OnLostData, Opening, Recovered, SnapshotStore, StoreError},
 };
 use skiff_wal::{
     Log, LogId, Opened, Options,
@@ -146,10 +146,31 @@ impl<W: Workload> World<'_, '_, W> {
         self.reached.segments +=
             files.iter().filter(|name| name.starts_with("log-")).count() as u64;
         self.reached.torn_tails += u64::from(found.remarks.iter().any(|r| r.contains("torn")));
-        let reader = opened.log.reader();
+        self.reached.holes += found.holes.len() as u64;
+        self.read_newest(node, &opened.log.reader(), found, READ_BACK)?;
+        let (identity, remarks) = (&opened.identity, found.remarks.join("; "));
+        Ok(format!(
+            "starts as {}, boot {}, {:?}, log {} to {} {remarks}",
+            identity.node, identity.boot, found.hard_state, found.base, found.last
+        ))
+    }
+
+    /// What a running process reads of its log's newest entries is what was written.
+    pub(super) fn read_back(&self, node: usize, found: &Recovered, count: u64) -> Step {
+        let Some(process) = &self.nodes[node].process else { return Ok(()) };
+        self.read_newest(node, &process.reader, found, count)
+    }
+
+    fn read_newest(
+        &self,
+        node: usize,
+        reader: &impl LogReader,
+        found: &Recovered,
+        count: u64,
+    ) -> Step {
         let last = found.last.index;
-        let mut from =
-            skiff_replica::Index(last.0.saturating_sub(READ_BACK).max(found.base.index.0)).next();
+        let lowest = found.holes.last().map_or(found.base, |hole| hole.last).index.0;
+        let mut from = Index(last.0.saturating_sub(count).max(lowest)).next();
         while from <= last {
             let entries = match reader.read(from, last.next(), usize::MAX) {
                 Ok(entries) if !entries.is_empty() => entries,
@@ -162,11 +183,7 @@ impl<W: Workload> World<'_, '_, W> {
                 from = entry.index.next();
             }
         }
-        let (identity, remarks) = (&opened.identity, found.remarks.join("; "));
-        Ok(format!(
-            "starts as {}, boot {}, {:?}, log {} to {} {remarks}",
-            identity.node, identity.boot, found.hard_state, found.base, found.last
-        ))
+        Ok(())
     }
 
     /// Recovering a folder twice must come to the same.

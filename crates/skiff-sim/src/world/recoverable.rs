@@ -16,7 +16,8 @@ impl<W: Workload> World<'_, '_, W> {
             return true;
         }
         let touched = self.judges.lenient || self.nodes.iter().any(|node| node.wiped > 0);
-        let up: Vec<usize> = (0..self.nodes.len()).filter(|node| self.is_member(*node)).collect();
+        let is_up = |node: &usize| self.is_member(*node) && self.may_be_mended(*node);
+        let up: Vec<usize> = (0..self.nodes.len()).filter(is_up).collect();
         if touched || up.len() * 2 <= self.nodes.len() {
             return false;
         }
@@ -25,6 +26,14 @@ impl<W: Workload> World<'_, '_, W> {
             self.healing.begin_again(self.now);
         }
         true
+    }
+
+    /// Whether a node can be asked to go on. Where any disk may lose anything, one with holes cannot:
+    /// perhaps nobody has what belongs there.
+    fn may_be_mended(&self, node: usize) -> bool {
+        let process = self.nodes[node].process.as_ref();
+        self.plan.mode == Mode::Recoverable
+            || !process.is_some_and(|process| process.replica.is_mending())
     }
 
     /// Whether it has been looked at for long enough.

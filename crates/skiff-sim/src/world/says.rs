@@ -35,6 +35,11 @@ fn body(body: &Body) -> String {
         Body::Hello(hello) => format!("Hello {:?} boot nonce {:x}", hello.standing, hello.nonce),
         Body::Genesis(genesis) => format!("Genesis {:x}", genesis.instance >> 96),
         Body::Request(request) => format!("Request {}", request.id),
+        Body::Fetch(fetch) => format!("Fetch {}: {} to {}", fetch.id, fetch.from, fetch.last),
+        Body::Fetched(fetched) => {
+            let (id, found, count) = (fetched.id, fetched.found, fetched.entries.len());
+            format!("Fetched {id}: {found:?}, {count} entries after {}", fetched.prev)
+        }
         Body::Answer(answer) => format!("Answer {}, ok: {}", answer.id, answer.result.is_ok()),
         _ => "something".to_owned(),
     }
