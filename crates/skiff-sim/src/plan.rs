@@ -28,8 +28,8 @@ pub enum Mode {
     /// damaged, so everything must survive, and go on.
     #[default]
     Crash,
-    /// Beside that, a minority of the disks is damaged. Nothing wrong may ever be done; whether the
-    /// damaged nodes go on is another matter.
+    /// Beside that, disks of members are damaged, but of each entry an intact copy is left, except on
+    /// a minority. Nothing wrong may ever be done; and those whose logs are damaged must be mended.
     Recoverable,
     /// Any number of disks is damaged, rolled back or wiped. A node may stop; it must not take damage
     /// for data.

@@ -73,7 +73,7 @@ reached! {
     damages: "disks damaged",
     lies: "disks that began to lie",
     holes: "stretches of a log found damaged at a start",
-    mends: "looks at a log that others have mended",
+    mends: "logs that others have mended",
     damage_found: "nodes that refused to start on a damaged disk",
     deaf: "clusters that bore a node that hears nobody",
     away: "clusters that took back a node that was cut off",

@@ -268,8 +268,8 @@ impl Faults {
     /// Damage: of a minority, or of anything.
     fn damage(&mut self, from: u64) {
         let most = match self.limits.mode {
-            Mode::Unlimited => self.nodes,
-            Mode::Crash | Mode::Recoverable => (self.nodes - 1) / 2,
+            Mode::Unlimited | Mode::Recoverable => self.nodes,
+            Mode::Crash => 0,
         };
         let first = self.random.usize(0..self.nodes);
         let detected = [Damage::FlipBit, Damage::ZeroSector, Damage::LoseFile];

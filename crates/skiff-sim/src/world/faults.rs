@@ -298,7 +298,7 @@ impl<W: Workload> World<'_, '_, W> {
             }
             damaged.put(&name, content);
         }
-        if self.looks_torn(node, &damaged) {
+        if self.looks_torn(node, &damaged) || !self.stays_recoverable(node, &damaged) {
             return false;
         }
         self.nodes[node].disk = damaged;

@@ -14,6 +14,7 @@ use super::{
     Step, World,
     clients::{Answer, Attempt},
     network::End,
+    process::lost,
     queue::Event,
 };
 use crate::{
@@ -323,7 +324,8 @@ impl<W: Workload> World<'_, '_, W> {
                 let id = self.judges.ledgers[node].node;
                 self.judges.recovered(node, id, found)?;
                 self.read_back(node, found, u64::MAX)?;
-                self.reached.mends += 1;
+                self.nodes[node].lost = Some(lost(found));
+                self.reached.mends += u64::from(found.holes.is_empty());
             }
             (_, Input::WriteFailed { recoverable: true, .. }) => {
                 self.reached.full_disks += 1;

@@ -36,6 +36,9 @@ pub(crate) struct Node<M: Snapshots> {
     pub(crate) is_damaged: bool,
     /// It is not started again, and why.
     pub(crate) given_up: Option<String>,
+    /// The stretches of its log that damage has taken and nobody has given back yet; `None` if its
+    /// folder is refused.
+    pub(crate) lost: Option<Vec<(Index, Index)>>,
     /// The folder at an earlier time, for rolling back.
     pub(crate) image: Option<SimDisk>,
 }
@@ -74,6 +77,7 @@ impl<M: Snapshots> Node<M> {
             may_stop: false,
             is_damaged: false,
             given_up: None,
+            lost: Some(Vec::new()),
             image: None,
         }
     }

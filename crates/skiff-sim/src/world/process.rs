@@ -147,6 +147,7 @@ impl<W: Workload> World<'_, '_, W> {
             files.iter().filter(|name| name.starts_with("log-")).count() as u64;
         self.reached.torn_tails += u64::from(found.remarks.iter().any(|r| r.contains("torn")));
         self.reached.holes += found.holes.len() as u64;
+        self.nodes[node].lost = Some(lost(found));
         self.read_newest(node, &opened.log.reader(), found, READ_BACK)?;
         let (identity, remarks) = (&opened.identity, found.remarks.join("; "));
         Ok(format!(
@@ -245,6 +246,7 @@ impl<W: Workload> World<'_, '_, W> {
         }
         self.reached.damage_found += 1;
         self.nodes[node].given_up = Some(words);
+        self.nodes[node].lost = None;
         Ok(())
     }
 
@@ -308,6 +310,11 @@ impl<W: Workload> World<'_, '_, W> {
         let random = &mut self.random.disk;
         self.nodes[node].disk.crash(|operation| fate(random, operation));
     }
+}
+
+/// The stretches of a log that damage has taken.
+pub(super) fn lost(found: &Recovered) -> Vec<(Index, Index)> {
+    found.holes.iter().map(|hole| (hole.first, hole.last.index)).collect()
 }
 
 fn fate(random: &mut fastrand::Rng, operation: &Unsynced) -> Fate {

@@ -1,6 +1,9 @@
 //! Where disks were damaged: whether a cluster can go on at all, or is not stuck but lost.
 
-use super::{World, healing::TIMEOUT};
+use skiff_replica::{Index, Position, Standing, storage::SnapshotStore};
+use skiff_wal::{Opened, disk::sim::SimDisk};
+
+use super::{World, healing::TIMEOUT, process::lost};
 use crate::{plan::Mode, workload::Workload};
 
 /// Nothing is judged any more where nodes keep stopping for so many election timeouts.
@@ -28,6 +31,47 @@ impl<W: Workload> World<'_, '_, W> {
         true
     }
 
+    /// Whether the cluster can go on by itself if this node's disk is damaged like this. All can, but
+    /// a minority: whose folder is refused, or has lost entries that nobody else has whole.
+    pub(super) fn stays_recoverable(&mut self, node: usize, damaged: &SimDisk) -> bool {
+        let after = match &self.open(node, &damaged.fork()) {
+            Ok(opened) if is_whole_member(opened) => Some(lost(&opened.recovered)),
+            _ => None,
+        };
+        // Without all who are to form a cluster there is none.
+        let is_member = |disk: SimDisk| self.open(node, &disk).is_ok_and(|o| is_whole_member(&o));
+        let sound = self.nodes[node].disk.fork();
+        sound.kill();
+        if self.plan.mode == Mode::Recoverable && after.is_none() && !is_member(sound) {
+            return false;
+        }
+        let before = std::mem::replace(&mut self.nodes[node].lost, after);
+        let stays = self.plan.mode != Mode::Recoverable || self.is_recoverable();
+        if !stays {
+            self.nodes[node].lost = before;
+        }
+        stays
+    }
+
+    fn is_recoverable(&self) -> bool {
+        let lost: Vec<_> = self.nodes.iter().map(|node| node.lost.as_ref()).collect();
+        let has = |one: usize, at: Position| {
+            let lost = lost[one];
+            let within = |(first, last): &(Index, Index)| (*first..=*last).contains(&at.index);
+            self.judges.ledgers[one].holds(at) && lost.is_some_and(|l| !l.iter().any(within))
+        };
+        let is_doomed = |one: &usize| {
+            let Some(lost) = lost[*one] else { return true };
+            let mut indexes = lost.iter().flat_map(|(first, last)| first.0..=last.0).map(Index);
+            !indexes.all(|index| {
+                let Some((term, _)) = self.judges.ledgers[*one].at(index) else { return false };
+                let at = Position { term, index };
+                (0..self.nodes.len()).any(|other| other != *one && has(other, at))
+            })
+        };
+        (0..self.nodes.len()).filter(is_doomed).count() * 2 < self.nodes.len()
+    }
+
     /// Whether a node can be asked to go on. Where any disk may lose anything, one with holes cannot:
     /// perhaps nobody has what belongs there.
     fn may_be_mended(&self, node: usize) -> bool {
@@ -42,4 +86,10 @@ impl<W: Workload> World<'_, '_, W> {
         let judged = self.healing.steady.is_some() || self.healing.is_waited_for();
         since >= if judged { TIMEOUTS } else { TIMEOUTS_TO_START } * TIMEOUT
     }
+}
+
+/// Whether a folder is that of a member and its snapshot is well.
+fn is_whole_member(opened: &Opened<SimDisk>) -> bool {
+    let is_member = opened.identity.standing == Standing::Member;
+    is_member && opened.snapshots.newest().is_ok_and(|newest| newest.is_some())
 }
