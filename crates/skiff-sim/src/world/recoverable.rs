@@ -4,7 +4,7 @@ use skiff_replica::{Index, Position, Standing, storage::SnapshotStore};
 use skiff_wal::{Opened, disk::sim::SimDisk};
 
 use super::{World, healing::TIMEOUT, process::lost};
-use crate::{plan::Mode, workload::Workload};
+use crate::{checker::ledger::Ledger, plan::Mode, workload::Workload};
 
 /// Nothing is judged any more where nodes keep stopping for so many election timeouts.
 const TIMEOUTS: u64 = 100;
@@ -19,7 +19,11 @@ impl<W: Workload> World<'_, '_, W> {
             return true;
         }
         let touched = self.judges.lenient || self.nodes.iter().any(|node| node.wiped > 0);
-        let is_up = |node: &usize| self.is_member(*node) && self.may_be_mended(*node);
+        // Where a majority stays recoverable all can, that are not refused: form, mend, follow.
+        let is_up = |node: &usize| match self.plan.mode {
+            Mode::Recoverable => self.nodes[*node].given_up.is_none(),
+            Mode::Crash | Mode::Unlimited => self.is_member(*node) && !self.is_mending(*node),
+        };
         let up: Vec<usize> = (0..self.nodes.len()).filter(is_up).collect();
         if touched || up.len() * 2 <= self.nodes.len() {
             return false;
@@ -39,10 +43,9 @@ impl<W: Workload> World<'_, '_, W> {
             _ => None,
         };
         // Without all who are to form a cluster there is none.
-        let is_member = |disk: SimDisk| self.open(node, &disk).is_ok_and(|o| is_whole_member(&o));
-        let sound = self.nodes[node].disk.fork();
-        sound.kill();
-        if self.plan.mode == Mode::Recoverable && after.is_none() && !is_member(sound) {
+        let has_begun = |ledger: &Ledger| ledger.last() > Index::ZERO;
+        let is_formed = self.judges.ledgers.iter().all(has_begun);
+        if self.plan.mode == Mode::Recoverable && !is_formed {
             return false;
         }
         let before = std::mem::replace(&mut self.nodes[node].lost, after);
@@ -72,12 +75,10 @@ impl<W: Workload> World<'_, '_, W> {
         (0..self.nodes.len()).filter(is_doomed).count() * 2 < self.nodes.len()
     }
 
-    /// Whether a node can be asked to go on. Where any disk may lose anything, one with holes cannot:
-    /// perhaps nobody has what belongs there.
-    fn may_be_mended(&self, node: usize) -> bool {
+    /// Where any disk may lose anything, nobody can be asked to fill the holes of this one.
+    fn is_mending(&self, node: usize) -> bool {
         let process = self.nodes[node].process.as_ref();
-        self.plan.mode == Mode::Recoverable
-            || !process.is_some_and(|process| process.replica.is_mending())
+        process.is_some_and(|process| process.replica.is_mending())
     }
 
     /// Whether it has been looked at for long enough.
