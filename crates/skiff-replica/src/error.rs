@@ -86,6 +86,14 @@ pub enum ReplicaError {
         /// What it said.
         reason: String,
     },
+    /// Entries that were durable could not be read back, twice in succession.
+    #[error(
+        "entries from {from} on are durable and cannot be read back: see to the disk, then start the node again; if they are damaged, it gets them back from the other members"
+    )]
+    Unreadable {
+        /// The first entry that was wanted.
+        from: Index,
+    },
     /// Damage has taken entries from the log, and no other voter has them any more.
     #[error(
         "entries {} to {} are lost: {} is damaged at byte {} ({}), and every other voter has answered that it cannot give them; put the file back from a copy",

@@ -8,9 +8,12 @@ mod member;
 mod mending;
 mod peering;
 
-use std::{collections::VecDeque, mem};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    mem,
+};
 
-use skiff_core::{self as core, Instant, Membership, Raft, Token};
+use skiff_core::{self as core, Index, Instant, LoadId, Membership, Raft, Token};
 use skiff_storage::{Identity, Standing};
 use skiff_transport::Hello;
 
@@ -61,6 +64,10 @@ pub struct Replica {
     held: VecDeque<Token>,
     held_until: Option<Instant>,
     fetches: Fetches,
+    /// Where the core's reads of old entries begin that are under way.
+    loads: BTreeMap<LoadId, Index>,
+    /// The last one of them that ended has failed.
+    load_failed: bool,
     /// What store and machine said when they failed.
     store_said: Option<String>,
     machine_said: Option<String>,
@@ -106,6 +113,8 @@ impl Replica {
             held: VecDeque::new(),
             held_until: None,
             fetches: Fetches::default(),
+            loads: BTreeMap::new(),
+            load_failed: false,
             store_said: None,
             machine_said: None,
             stopped: false,
@@ -164,7 +173,7 @@ impl Replica {
             Input::Loaded { load, result } if Fetches::is_one(load) => {
                 self.fetch_loaded(load, result);
             }
-            Input::Loaded { load, result } => self.step_core(core::Input::Loaded { load, result }),
+            Input::Loaded { load, result } => self.loaded(load, result),
             Input::Mended { prev, result } => self.mended(prev, result),
             Input::Reloaded { result } => self.reloaded(result),
             Input::SnapshotSaved { result } => self.snapshot_saved(result),

@@ -72,6 +72,7 @@ reached! {
     messages_overtaken: "messages overtaken by later ones",
     damages: "disks damaged",
     lies: "disks that began to lie",
+    unreadable: "nodes that ended since their log could not be read back",
     holes: "stretches of a log found damaged at a start",
     mends: "logs that others have mended",
     damage_found: "nodes that refused to start on a damaged disk",

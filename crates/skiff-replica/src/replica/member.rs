@@ -1,8 +1,8 @@
 //! The core of a member, and what becomes of all it puts out.
 
 use skiff_core::{
-    self as core, Fault, Index, Instant, LogTime, NodeId, Output, Raft, Reject, StateName, Token,
-    WriteId,
+    self as core, Entry, Fault, Index, Instant, LoadError, LoadId, LogTime, NodeId, Output, Raft,
+    Reject, StateName, Token, WriteId,
     mutants::{Mutant, planted},
 };
 use skiff_transport::{Body, Genesis};
@@ -62,6 +62,7 @@ impl Replica {
         match output {
             Output::Persist(write) => Some(Job::Write(write)),
             Output::Load { load, from, to, bytes_max } => {
+                self.loads.insert(load, from);
                 Some(Job::Load { load, from, to, bytes_max })
             }
             Output::Apply(mut apply) => {
@@ -151,6 +152,18 @@ impl Replica {
         self.store_said = Some(reason);
         let fault = if recoverable { Fault::WriteRefused { write } } else { Fault::StoreFailed };
         self.step_core(core::Input::Fault(fault));
+    }
+
+    /// Old entries were read back, or could not be. A read may fail once; a node that cannot read what it
+    /// acknowledged must not lead, nor vote as if it had it: it ends, and finds out at its next start.
+    pub(super) fn loaded(&mut self, load: LoadId, result: Result<Vec<Entry>, LoadError>) {
+        let from = self.loads.remove(&load);
+        let failed = matches!(result, Err(LoadError::Failed));
+        let failed_before = std::mem::replace(&mut self.load_failed, failed);
+        if let (true, true, Some(from)) = (failed, failed_before, from) {
+            return self.fail(ReplicaError::Unreadable { from });
+        }
+        self.step_core(core::Input::Loaded { load, result });
     }
 
     pub(super) fn applied(&mut self, index: Index) {

@@ -211,6 +211,14 @@ pub enum Damage {
     Wipe,
 }
 
+impl Damage {
+    /// Whether it can befall a file that is in use.
+    #[must_use]
+    pub const fn is_of_bytes(self) -> bool {
+        matches!(self, Self::FlipBit | Self::ZeroSector)
+    }
+}
+
 /// What a disk lies about. No node can know of it while it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Lie {

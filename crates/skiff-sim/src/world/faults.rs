@@ -128,8 +128,12 @@ impl<W: Workload> World<'_, '_, W> {
             Fault::Damage { who, damage, place, down } => {
                 let node = self.find(who);
                 // Two at once can hide each other: a segment that is gone, and its announcement.
-                let hurt = self.nodes[node].process.is_none() && self.nodes[node].is_damaged;
-                if !hurt {
+                let runs = self.nodes[node].process.is_some();
+                let hurt = !runs && self.nodes[node].is_damaged;
+                let rots = runs && place >> 40 & 1 == 0 && damage.is_of_bytes();
+                if rots {
+                    self.damage(node, damage, place);
+                } else if !hurt {
                     self.end_process(node, true, u64::MAX);
                     self.damage(node, damage, place);
                     let at = until(down);
@@ -301,7 +305,13 @@ impl<W: Workload> World<'_, '_, W> {
         if self.looks_torn(node, &damaged) || !self.stays_recoverable(node, &damaged) {
             return false;
         }
-        self.nodes[node].disk = damaged;
+        if self.nodes[node].process.is_some() {
+            // It runs on, and finds out when it reads it.
+            let content = damaged.content(&name).unwrap_or_default();
+            self.nodes[node].disk.put(&name, content);
+        } else {
+            self.nodes[node].disk = damaged;
+        }
         self.nodes[node].is_damaged = true;
         let left = self.nodes[node].disk.list().unwrap_or_default();
         if left.iter().all(|name| name == "LOCK") {

@@ -489,19 +489,25 @@ impl<W: Workload> World<'_, '_, W> {
         // A bad disk excuses that the store fails, and nothing else: that the core finds itself broken,
         // or what is committed contradicted, is what such a disk must not lead to.
         let may_stop = match &result {
-            Err(ReplicaError::Store { .. }) => {
+            Err(ReplicaError::Store { .. } | ReplicaError::Unreadable { .. }) => {
                 state.may_stop || state.is_damaged || self.judges.lenient
             }
             Err(ReplicaError::Core(Fatal::Broken(_))) | Ok(()) => false,
             Err(ReplicaError::Lost { .. }) => self.plan.mode == Mode::Unlimited,
             Err(_) => self.judges.lenient,
         };
-        let words = result.map_or_else(|error| error.to_string(), |()| "it was told to".to_owned());
+        let words = match &result {
+            Ok(()) => "it was told to".to_owned(),
+            Err(error) => error.to_string(),
+        };
         self.trace(node, |_| format!("stops: {words}"));
         if !may_stop {
             return Err(self.failure("no_stop", format!("n{node} stops: {words}")));
         }
-        self.reached.failed_syncs += 1;
+        match result {
+            Err(ReplicaError::Unreadable { .. }) => self.reached.unreadable += 1,
+            _ => self.reached.failed_syncs += 1,
+        }
         self.nodes[node].disk.kill();
         let Some(process) = self.nodes[node].process.take() else { return Ok(()) };
         self.forget_calls(&process.calls);
