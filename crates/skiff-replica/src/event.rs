@@ -164,6 +164,11 @@ pub enum Event {
     Hole(Hole),
     /// The log is whole again.
     Mended,
+    /// The store had no room for what others gave back; it will be tried again.
+    MendRefused {
+        /// What the store said.
+        reason: String,
+    },
     /// What the store has to say about its opening, for example about a torn tail.
     Remark(String),
     /// A command was applied here. Skiff's own entries are not told.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use skiff_core::{Entry, Index, Instant, LoadError, LoadId, Position, Token, WriteId};
-use skiff_storage::Recovered;
+use skiff_storage::{Recovered, StoreError};
 use skiff_transport::{Consistency, Signal};
 
 use crate::{job::LinkId, refused::Refused};
@@ -79,8 +79,8 @@ pub enum Input {
     Mended {
         /// What the entries that were kept follow; `None` if the log was ended.
         prev: Option<Position>,
-        /// Why not, in words.
-        result: Result<(), String>,
+        /// Why not.
+        result: Result<(), NotMended>,
     },
     /// The answer to a [`Job::Reload`](crate::Job::Reload).
     Reloaded {
@@ -130,6 +130,21 @@ pub enum Input {
     },
     /// The node is to stop: every call is answered, then [`Job::Stop`](crate::Job::Stop) is put out.
     Stop,
+}
+
+/// Why a store did not keep entries that were to mend it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotMended {
+    /// Whether the store is as before and can go on.
+    pub recoverable: bool,
+    /// Why, in words.
+    pub reason: String,
+}
+
+impl From<StoreError> for NotMended {
+    fn from(error: StoreError) -> Self {
+        Self { recoverable: error.is_recoverable(), reason: error.to_string() }
+    }
 }
 
 /// What a caller wants.

@@ -22,7 +22,7 @@ pub use applier::{Applier, ApplyError};
 pub use call_error::{CommandError, ReadError};
 pub use error::{ReplicaError, StartError};
 pub use event::{Event, Refusal, State};
-pub use input::{Call, Input};
+pub use input::{Call, Input, NotMended};
 pub use job::{Job, LinkId, is_remote};
 pub use machine::{
     At, Batch, Encoded, KeepsNothing, MachineError, Malformed, Mark, Opened, Queries, Raw,

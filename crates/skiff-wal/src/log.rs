@@ -75,6 +75,8 @@ pub struct Log<D: Disk> {
     pub(crate) is_ordered: bool,
     pub(crate) next_segment: u64,
     pub(crate) next_mend: u64,
+    /// Until they are mended nothing is appended: nobody knows what it would follow.
+    pub(crate) has_holes: bool,
     /// Files that can become segments again.
     pub(crate) spare: Vec<String>,
     pub(crate) group: Group,
@@ -85,9 +87,37 @@ impl<D: Disk> Log<D> {
     /// large.
     pub fn append(&mut self, writes: &[Write]) -> Appended {
         self.group.start(self.hard_state);
-        let result = self.directory.check().and_then(|()| self.append_all(writes));
+        let check = if self.has_holes {
+            Err(StoreError::Misuse("the log has holes, which are to be mended first".to_owned()))
+        } else {
+            self.directory.check()
+        };
+        let result = check.and_then(|()| self.append_all(writes));
         let error = result.err().map(|error| self.judge(error));
         Appended { durable: self.group.durable, error }
+    }
+
+    /// Ends the log with this entry, by one batch however large: where there are holes, nobody knows
+    /// what the log would end with in between.
+    pub(crate) fn append_whole(
+        &mut self,
+        hard_state: HardState,
+        entry: &Entry,
+    ) -> Result<(), StoreError> {
+        self.directory.check()?;
+        let (truncate_from, entries) = (Some(entry.index), vec![entry.clone()]);
+        let write = Write { hard_state, truncate_from, entries, ..Write::default() };
+        check(self.tail.span(), &write)?;
+        self.group.start(hard_state);
+        self.group.push(&Record::TruncateFrom(entry.index));
+        self.group.push(&Record::Entry(RawEntry {
+            position: entry.position(),
+            time: entry.time,
+            kind: entry.payload.kind(),
+            payload: &entry.payload.body(),
+        }));
+        self.group.complete = 1;
+        self.flush().map_err(|error| self.judge(error))
     }
 
     /// Whether the log can go on after this.

@@ -3,7 +3,7 @@
 use std::{io, sync::Arc};
 
 use skiff_core::{
-    Entry, HardState, Position, Write,
+    Entry, HardState, Position,
     mutants::{Mutant, planted},
 };
 use skiff_storage::{Identity, LogReader, OnLostData, Opening, Recovered, StoreError};
@@ -217,6 +217,7 @@ fn start<D: Disk>(
     let mut log = Log {
         supply,
         next_mend,
+        has_holes: !recovered.holes.is_empty(),
         log: kept.log,
         boot: kept.identity.boot,
         directory: Arc::new(Directory::new(disk, lock, kept)),
@@ -250,8 +251,9 @@ impl<D: Disk> Log<D> {
     /// If the entries have gaps; or as the disk has it.
     pub fn mend(&mut self, prev: Position, entries: &[Entry]) -> Result<(), StoreError> {
         self.directory.check()?;
-        let follows = |(at, entry): (u64, &Entry)| entry.index.0 == prev.index.0 + 1 + at;
-        if entries.is_empty() || !(0..).zip(entries).all(follows) {
+        let follows = |(before, entry): (u64, &Entry)| Some(entry.index.0) == before.checked_add(1);
+        let is_within = prev.index >= self.tail.base.index;
+        if entries.is_empty() || !is_within || !(prev.index.0..).zip(entries).all(follows) {
             return Err(StoreError::Misuse("the entries do not follow each other".to_owned()));
         }
         let number = self.next_mend;
@@ -273,13 +275,7 @@ impl<D: Disk> Log<D> {
         } else {
             self.hard_state
         };
-        let write = Write {
-            hard_state,
-            truncate_from: Some(entry.index),
-            entries: vec![entry.clone()],
-            ..Write::default()
-        };
-        self.append(&[write]).error.map_or(Ok(()), Err)
+        self.append_whole(hard_state, entry)
     }
 
     /// What the log holds, read from the disk once more. Nothing else may have been appended since it was
@@ -300,6 +296,7 @@ impl<D: Disk> Log<D> {
         visible.cuts += 1;
         drop(visible);
         self.tail = tail;
+        self.has_holes = !recovered.holes.is_empty();
         if needs_time {
             self.find_time(&mut recovered)?;
         }

@@ -29,6 +29,7 @@ use crate::{
     snapshot,
     tail::{Extents, Tail},
     walk::{self, End, Reason, Step, Walk},
+    window::Window,
 };
 
 /// All that is known of a log whose files hold what they must.
@@ -103,20 +104,32 @@ pub(crate) fn recover<D: Disk>(
         {
             replay.skip(search.damage(&end, &later), end.reason == Reason::Unlinked);
             walk.resume(later.place);
+            // What is read on from there is read anew, and what cannot be is noted again.
+            drop(walk.failure());
             is_read_twice = false;
             continue;
         }
         // What cannot be read may be anything, also the batch that was synced last.
+        let mut unread = Vec::new();
         if let Some(failure) = walk.failure().or_else(|| behind.failure.take()) {
-            return Err(search.unreadable(failure));
+            if !search.is_bare(&end) {
+                return Err(search.unreadable(failure));
+            }
+            unread.push(format!("something behind the end of the log cannot be read: {failure}"));
         }
         if replay.last.is_none() {
             let proof = "no batch is left at the start of the log";
             return Err(search.corrupt(&end, Index::ZERO, proof));
         }
         search.judge(&end, &last, kept.synced, replay.recovered.last.index)?;
+        replay.recovered.remarks.extend(unread);
         break (end, last, behind);
     };
+    if let Some(torn) = end.header.filter(|torn| torn.number > last.number)
+        && replay.end_before(&torn).is_none()
+    {
+        return Err(search.corrupt(&end, torn.synced.index, "the log ended before it began"));
+    }
     if let Some(Damage { path, offset, reason }) = replay.open_end() {
         let index = Some(replay.recovered.last.index.next());
         return Err(StoreError::Corrupt { path, offset, index, reason });
@@ -241,6 +254,15 @@ impl<D: Disk> Search<'_, D> {
                 self.name(later.place.segment)
             ),
         }
+    }
+
+    /// Whether nothing was ever written at the end, as far as that can be read. As batches follow each
+    /// other without a gap, what stands behind it, be it unreadable, is no part of the log.
+    fn is_bare(&self, end: &End) -> bool {
+        let Some(found) = self.segments.get(&end.place.segment) else { return false };
+        let mut window = Window::for_reading(self.disk.clone(), 0);
+        let sector = window.get(end.place, found.size, 512);
+        end.header.is_none() && sector.is_ok_and(|bytes| bytes.iter().all(|byte| *byte == 0))
     }
 
     /// A segment gets its length before it is used, and that is synced: no power cut makes it shorter.

@@ -130,15 +130,24 @@ impl<'a> Replay<'a> {
         Ok(())
     }
 
+    /// The last batch is torn, but its header is well: what was before it was synced, and is perhaps
+    /// damaged. `None` if that cannot be.
+    pub(crate) fn end_before(&mut self, torn: &BatchHeader) -> Option<()> {
+        let is_after_damage = self.is_after_damage;
+        self.go_on(torn)?;
+        if is_after_damage {
+            // It knew of all votes before. If it brought a new one, nobody was told.
+            self.recovered.hard_state = torn.hard_state;
+        }
+        Some(())
+    }
+
     /// Goes on with a batch, perhaps behind damage. `None` if that cannot be.
     fn go_on(&mut self, header: &BatchHeader) -> Option<()> {
         let is_after_damage = std::mem::take(&mut self.is_after_damage);
-        let is_next = |last: &BatchHeader| {
-            (header.previous, header.chain_in) == (last.number, last.chain_out)
-        };
         let damage = self.damages.last().cloned().filter(|_| is_after_damage);
         match damage {
-            Some(damage) if !self.last.as_ref().is_some_and(is_next) => {
+            Some(damage) => {
                 if header.base != self.recovered.base {
                     self.recovered.begin_after(header.base);
                     self.extents.make(header.place, Change::BeginAfter(header.base));
@@ -146,7 +155,7 @@ impl<'a> Replay<'a> {
                 self.cut_at = None;
                 self.end_with(header.synced, damage)
             }
-            _ => match self.cut_at.take() {
+            None => match self.cut_at.take() {
                 Some(cut) => self.end_with(header.synced, cut),
                 None => Some(()),
             },
@@ -161,7 +170,10 @@ impl<'a> Replay<'a> {
             return Some(());
         }
         let (mut end, mut pieces) = (last, Vec::new());
-        while let Some(piece) = self.mends.ending_with(end).filter(|_| !self.holds(end)) {
+        let base = self.recovered.base;
+        let fits = |prev: Position| prev.index > base.index || prev == base;
+        let next = |end| self.mends.ending_with(end).filter(|piece| fits(piece.prev));
+        while let Some(piece) = next(end).filter(|_| !self.holds(end)) {
             pieces.push(piece);
             end = piece.prev;
         }

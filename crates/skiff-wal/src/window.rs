@@ -66,7 +66,14 @@ impl<D: Disk> Window<D> {
         let is_open = self.file.as_ref().is_some_and(|(segment, _)| *segment == place.segment);
         let end = self.start + self.bytes.len() as u64;
         if !is_open || at < self.start || at + len as u64 > end {
-            self.load(place, len.max(self.piece).min(left))?;
+            let ahead = len.max(self.piece).min(left);
+            let loaded = self.load(place, ahead);
+            if loaded.is_err() && len < ahead {
+                // What cannot be read may lie behind what is wanted.
+                self.load(place, len)?;
+            } else {
+                loaded?;
+            }
         }
         let from = usize::try_from(at - self.start).unwrap_or(usize::MAX).min(self.bytes.len());
         Ok(&self.bytes[from..(from + len).min(self.bytes.len())])
@@ -77,7 +84,13 @@ impl<D: Disk> Window<D> {
         self.start = place.offset;
         let file = match self.file.take() {
             Some((segment, file)) if segment == place.segment => file,
-            _ => self.disk.open(&segment::name(place.segment))?,
+            _ => match self.disk.open(&segment::name(place.segment)) {
+                // It was left over, and is removed by now.
+                Err(error) if self.reads_around && error.kind() == io::ErrorKind::NotFound => {
+                    return Ok(());
+                }
+                opened => opened?,
+            },
         };
         self.bytes.resize(len, 0);
         let read = match disk::read_at(&file, &mut self.bytes, place.offset) {

@@ -70,8 +70,9 @@ fn look_with_holes(disk: &SimDisk) {
             let found = examined.unwrap();
             assert_eq!(found.holes, opened.recovered.holes);
             let next = opened.recovered.last.index.next();
-            put(&mut opened.log, append(99, next.0, next.0 + 1));
-            for index in found.base.index.0..next.0 {
+            let written = try_put(&mut opened.log, append(99, next.0, next.0 + 1));
+            assert_eq!(written.is_ok(), found.holes.is_empty(), "{written:?}");
+            for index in found.base.index.0..found.last.index.0 {
                 let read = opened.log.reader().read(Index(index + 1), Index(index + 2), 0);
                 let in_hole =
                     |hole: &Hole| (hole.first.0..=hole.last.index.0).contains(&(index + 1));

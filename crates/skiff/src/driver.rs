@@ -191,11 +191,11 @@ impl<M: Snapshots> Driver<M> {
             }
             // Only while there is no core, when there is nothing else to do: it may block.
             Job::Mend { prev, entries } => {
-                let result = self.log.mend(prev, &entries).map_err(|e| e.to_string());
+                let result = self.log.mend(prev, &entries).map_err(Into::into);
                 self.step(Input::Mended { prev: Some(prev), result });
             }
             Job::EndWith { entry } => {
-                let result = self.log.end_with(&entry).map_err(|e| e.to_string());
+                let result = self.log.end_with(&entry).map_err(Into::into);
                 self.step(Input::Mended { prev: None, result });
             }
             Job::Reload => {

@@ -49,6 +49,7 @@ pub(crate) fn log(node: &str, event: &Event) {
         | Event::NeedsSnapshot { .. }
         | Event::SlowDisk { .. }
         | Event::WriteRefused { .. }
+        | Event::MendRefused { .. }
         | Event::LoadFailed { .. }
         | Event::GenesisGone { .. }
         | Event::MachineReplaced { .. }

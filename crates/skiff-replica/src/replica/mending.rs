@@ -17,6 +17,7 @@ use super::{Phase, Replica};
 use crate::{
     error::{ReplicaError, StartError},
     event::Event,
+    input::NotMended,
     job::Job,
     machine::Opened,
     status::Waiting,
@@ -24,6 +25,8 @@ use crate::{
 
 /// An answer is waited for this many longest election timeouts.
 const PATIENCE: u64 = 4;
+/// No more entries than so many are asked for beside those that are lost.
+const REACH: u64 = 1024;
 /// That all others have lost the same must be so for this many longest election timeouts before it is
 /// believed: they mend each other meanwhile.
 const GIVES_UP: u64 = 20;
@@ -50,6 +53,9 @@ pub(crate) struct Mending {
     /// The store is at work.
     is_busy: bool,
     requests: u64,
+    /// So many entries before a hole are asked for as well, once one of them has turned out not to fit:
+    /// twice as many each time.
+    reach: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -77,7 +83,13 @@ impl Mending {
         let Some(hole) = self.log.holes.last_mut() else { return true };
         let is_below = last.index < hole.first;
         (hole.first, hole.last) = (hole.first.min(last.index), last);
-        is_base || (is_below && has_it)
+        let is_closed = is_base || (is_below && has_it);
+        if is_closed {
+            self.reach = 0;
+        } else if is_below {
+            self.reach = (2 * self.reach).clamp(1, REACH);
+        }
+        is_closed
     }
 
     /// The term that is durable, and the last index that was.
@@ -129,6 +141,7 @@ impl Replica {
             nobody_since: None,
             is_busy: false,
             requests: 0,
+            reach: 0,
         }));
         self.dial_members();
         Ok(())
@@ -170,7 +183,9 @@ impl Replica {
         let Some(link) = self.links.path(node) else { return };
         let Some(mending) = self.mending() else { return };
         let Some(hole) = mending.hole() else { return };
-        let (from, last) = (hole.first, hole.last);
+        let lowest = mending.log.base.index.next();
+        let from = Index(hole.first.0.saturating_sub(mending.reach)).max(lowest);
+        let last = hole.last;
         mending.requests += 1;
         let id = mending.requests;
         mending.asked = Some(Asked { id, node, until: now.after(PATIENCE * patience) });
@@ -204,7 +219,8 @@ impl Replica {
             return;
         }
         let Some(hole) = mending.hole().cloned() else { return };
-        let found = match judge(&hole, &fetched) {
+        let base = mending.log.base.index;
+        let found = match judge(&hole, base, &fetched) {
             Ok(found) => found,
             Err(Nonsense) => {
                 self.refusals.count_one();
@@ -234,11 +250,18 @@ impl Replica {
     }
 
     /// A piece is durable, or the log ends with what others have.
-    pub(super) fn mended(&mut self, piece: Option<Position>, result: Result<(), String>) {
+    pub(super) fn mended(&mut self, piece: Option<Position>, result: Result<(), NotMended>) {
+        let (now, patience) = (self.now, self.settings.core.max_election_timeout);
         let Some(mending) = self.mending() else { return };
         mending.is_busy = false;
-        if let Err(reason) = result {
-            return self.fail(ReplicaError::Store { reason });
+        match result {
+            Ok(()) => {}
+            // It is asked for again when there may be room.
+            Err(NotMended { recoverable: true, reason }) => {
+                mending.again_at = Some(now.after(patience));
+                return self.tell(Event::MendRefused { reason });
+            }
+            Err(NotMended { reason, .. }) => return self.fail(ReplicaError::Store { reason }),
         }
         mending.tried.clear();
         mending.losers.clear();
@@ -279,11 +302,13 @@ impl Replica {
 struct Nonsense;
 
 /// What an answer gives towards a hole.
-fn judge(hole: &Hole, fetched: &Fetched) -> Result<Found, Nonsense> {
+fn judge(hole: &Hole, base: Index, fetched: &Fetched) -> Result<Found, Nonsense> {
     let Fetched { found, prev, entries, .. } = fetched;
     let ascend = entries.is_sorted_by_key(|entry| entry.term)
         && entries.first().is_some_and(|first| first.index == prev.index.next())
         && entries.first().is_some_and(|first| first.term >= prev.term);
+    let follow = entries.windows(2).all(|pair| pair[0].index == pair[1].index.prev());
+    let ascend = ascend && follow && base <= prev.index && prev.index < hole.last.index;
     let last = entries.last().map(|entry| entry.position());
     match (found, last) {
         (Found::Entries, Some(last)) if ascend && last == hole.last => Ok(Found::Entries),

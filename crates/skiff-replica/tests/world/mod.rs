@@ -3,7 +3,7 @@
 
 #![allow(dead_code, reason = "each test uses a part of it")]
 
-mod machine;
+pub(crate) mod machine;
 mod network;
 pub(crate) mod node;
 pub(crate) mod stranger;

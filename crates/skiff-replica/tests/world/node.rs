@@ -255,11 +255,12 @@ impl Node {
                 (disk, Input::Identified { result: words(log.identify(&identity)) })
             }
             Job::Mend { prev, entries } => {
-                let result = words(log.mend(prev, &entries));
+                let result = log.mend(prev, &entries).map_err(Into::into);
                 (disk, Input::Mended { prev: Some(prev), result })
             }
             Job::EndWith { entry } => {
-                (disk, Input::Mended { prev: None, result: words(log.end_with(&entry)) })
+                let result = log.end_with(&entry).map_err(Into::into);
+                (disk, Input::Mended { prev: None, result })
             }
             Job::Reload => {
                 let result = log.load().map_err(|error| error.to_string());

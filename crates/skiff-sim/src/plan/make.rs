@@ -261,7 +261,7 @@ impl Faults {
             0..=2 => Fault::FullDisk { who, nanos },
             3 => Fault::FailSync { who, nth: self.random.u64(1..8) },
             4 => Fault::FailWrite { who, nth: self.random.u64(1..8) },
-            _ => Fault::FailReads { who, count: self.random.u64(1..3) },
+            _ => Fault::FailReads { who, count: self.random.u64(1..9) },
         }
     }
 

@@ -124,11 +124,12 @@ impl<M: Snapshots> Process<M> {
                 Some(Input::Identified { result: words(self.log.identify(identity)) })
             }
             Job::Mend { prev, entries } => {
-                let result = words(self.log.mend(*prev, entries));
+                let result = self.log.mend(*prev, entries).map_err(Into::into);
                 Some(Input::Mended { prev: Some(*prev), result })
             }
             Job::EndWith { entry } => {
-                Some(Input::Mended { prev: None, result: words(self.log.end_with(entry)) })
+                let result = self.log.end_with(entry).map_err(Into::into);
+                Some(Input::Mended { prev: None, result })
             }
             Job::Reload => {
                 let result = self.log.reload().map_err(|error| error.to_string());

@@ -211,6 +211,10 @@ impl<W: Workload> World<'_, '_, W> {
         };
         let mut again = second.recovered.clone();
         again.remarks.clone_from(&found.remarks);
+        // What proves that something was damaged may be another batch by now.
+        for (hole, before) in again.holes.iter_mut().zip(&found.holes) {
+            hole.reason.clone_from(&before.reason);
+        }
         if again != found || second.identity.boot != boot + 1 {
             let text = format!("recovered twice: {found:?}, then {again:?}");
             return Err(self.failure("recovery", text));

@@ -1,0 +1,167 @@
+//! A node whose log has holes, and what it makes of the answers that it gets.
+
+mod world;
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use skiff_core::{
+    Config, Entry, HardState, Index, Instant, LogTime, Membership, Node, NodeId, Payload, Position,
+    Term,
+};
+use skiff_replica::{Input, Job, LinkId, Opened, Replica, Settings, Start};
+use skiff_storage::{Hole, Identity, InstanceId, Recovered, SnapshotMeta, Standing};
+use skiff_transport::{self as wire, Body, Envelope, Fetch, Fetched, Found, Hello, Signal};
+use world::machine::Counter;
+
+const ME: NodeId = NodeId(1);
+const PEER: NodeId = NodeId(2);
+
+fn entry(term: u64, index: u64) -> Entry {
+    let payload = Payload::Command(Bytes::from_static(b"x"));
+    Entry { term: Term(term), index: Index(index), time: LogTime(index), payload }
+}
+
+fn mending() -> Replica {
+    let node = |name: &str| Node { name: name.into(), address: format!("{name}:1") };
+    let membership = Membership {
+        voters: [ME, PEER, NodeId(3)].into(),
+        nodes: [(ME, node("a")), (PEER, node("b")), (NodeId(3), node("c"))].into(),
+        ..Membership::default()
+    };
+    let base = Position::new(1, 1);
+    let mut log =
+        Recovered { hard_state: HardState { term: Term(2), vote: None }, ..Recovered::default() };
+    log.begin_after(base);
+    (2..5).for_each(|index| log.append(&entry(1, index)));
+    log.open_hole(Hole {
+        first: Index(5),
+        last: Position::new(2, 8),
+        path: PathBuf::new(),
+        offset: 0,
+        reason: String::new(),
+    });
+    let identity = Identity {
+        standing: Standing::Member,
+        cluster: "orders".into(),
+        instance: Some(InstanceId(9)),
+        name: "a".into(),
+        node: ME,
+        boot: 2,
+    };
+    let meta = SnapshotMeta {
+        instance: InstanceId(9),
+        position: base,
+        membership,
+        machine_version: 0,
+        ..SnapshotMeta::default()
+    };
+    let settings = Settings::new::<Counter>(Config::new(NodeId::default()), 1, 9);
+    let meta = SnapshotMeta { codec: settings.machine.codec.clone(), ..meta };
+    let start =
+        Start { identity, log, snapshot: Some((meta, Bytes::new())), machine: Opened::Empty };
+    Replica::new(Instant(1_000_000), settings, start).expect("it starts")
+}
+
+fn jobs(replica: &mut Replica) -> Vec<Job> {
+    std::iter::from_fn(|| replica.poll()).collect()
+}
+
+/// A node that has asked its peer.
+fn asked() -> (Replica, LinkId, Fetch) {
+    let mut replica = mending();
+    drop(jobs(&mut replica));
+    let link = LinkId::Accepted(1);
+    let says = |body| Envelope { group: 0, from: PEER, to: NodeId(0), boot: 1, body };
+    let hello = Hello {
+        cluster: "orders".into(),
+        instance: Some(9),
+        name: "b".into(),
+        address: "b:1".into(),
+        standing: wire::Standing::Member,
+        nonce: 4,
+        ..Hello::default()
+    };
+    let now = Instant(2_000_000);
+    replica.step(now, Input::Signal { link, signal: Signal::Up });
+    replica.step(
+        now,
+        Input::Signal { link, signal: Signal::Received(says(Body::Hello(Box::new(hello)))) },
+    );
+    let fetch = jobs(&mut replica).into_iter().find_map(|job| match job {
+        Job::Send { envelope: Envelope { body: Body::Fetch(fetch), .. }, .. } => Some(*fetch),
+        _ => None,
+    });
+    (replica, link, fetch.expect("it asks"))
+}
+
+fn answer(fetched: impl FnOnce(Fetch) -> Fetched) -> Vec<Job> {
+    let (mut replica, link, fetch) = asked();
+    let body = Body::Fetched(Box::new(fetched(fetch)));
+    let envelope = Envelope { group: 0, from: PEER, to: ME, boot: 1, body };
+    replica.step(Instant(3_000_000), Input::Signal { link, signal: Signal::Received(envelope) });
+    jobs(&mut replica)
+}
+
+fn is_taken(jobs: &[Job]) -> bool {
+    jobs.iter().any(|job| matches!(job, Job::Mend { .. } | Job::EndWith { .. }))
+}
+
+/// Nothing says that these are 5 to 8: handed to the store, which refuses them, and that stops the node.
+#[test]
+fn entries_with_gaps_are_no_answer() {
+    let jobs = answer(|fetch| Fetched {
+        id: fetch.id,
+        found: Found::Entries,
+        prev: Position::new(1, 4),
+        entries: vec![entry(2, 5), entry(2, 8)],
+    });
+    assert!(!is_taken(&jobs), "{jobs:?}");
+}
+
+/// A piece that begins before the log does makes the folder one that cannot be opened any more.
+#[test]
+fn entries_before_the_log_are_no_answer() {
+    let jobs = answer(|fetch| Fetched {
+        id: fetch.id,
+        found: Found::Entries,
+        prev: Position::new(0, 0),
+        entries: (1..9).map(|index| entry(2, index)).collect(),
+    });
+    assert!(!is_taken(&jobs), "{jobs:?}");
+}
+
+/// The log cannot be ended where it has not begun: the store refuses, and that stops the node.
+#[test]
+fn nothing_is_committed_anew_before_the_log() {
+    let jobs = answer(|fetch| Fetched {
+        id: fetch.id,
+        found: Found::Committed,
+        prev: Position::new(0, 0),
+        entries: vec![entry(3, 1)],
+    });
+    assert!(!is_taken(&jobs), "{jobs:?}");
+}
+
+/// No index is so large that the one behind it is none.
+#[test]
+fn the_largest_index_is_no_answer() {
+    let jobs = answer(|fetch| Fetched {
+        id: fetch.id,
+        found: Found::Entries,
+        prev: Position::new(1, u64::MAX),
+        entries: vec![entry(2, u64::MAX), entry(2, 8)],
+    });
+    assert!(!is_taken(&jobs), "{jobs:?}");
+}
+
+#[test]
+fn a_sound_answer_is_taken() {
+    let jobs = answer(|fetch| Fetched {
+        id: fetch.id,
+        found: Found::Entries,
+        prev: Position::new(1, 4),
+        entries: (5..9).map(|index| entry(2, index)).collect(),
+    });
+    assert!(is_taken(&jobs));
+}
