@@ -92,9 +92,14 @@ pub struct Server {
 
 impl Server {
     pub fn start(args: &[&str]) -> Self {
-        let mut child = Command::new(SKIFF)
-            .arg("serve")
-            .args(args)
+        let mut command = Command::new(SKIFF);
+        command.arg("serve").args(args);
+        Self::spawn(command)
+    }
+
+    /// Starts a command that becomes a `skiff serve`.
+    pub fn spawn(mut command: Command) -> Self {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
