@@ -143,6 +143,18 @@ mutants! {
     /// A write of which half is durable is told to have left no trace.
     HalfAWriteIsNone,
 
+    // Mending.
+    /// A node whose log has holes goes on as if it had none.
+    HolesForgotten,
+    /// What stands before a mended piece is not compared with it.
+    PieceNotMatched,
+    /// What was cut in a hole, or before it, is taken for known.
+    HoleCutForgotten,
+    /// What the header of a torn batch says of those before it is not looked at.
+    TornHeaderIgnored,
+    /// Who could not be given entries is not asked again.
+    AskedOnce,
+
     // Forming and calls.
     /// A majority of the list founds a cluster.
     MajorityFounds,

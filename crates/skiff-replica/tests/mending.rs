@@ -23,6 +23,20 @@ fn entry(term: u64, index: u64) -> Entry {
 }
 
 fn mending() -> Replica {
+    replica(|log| {
+        log.truncate_from(Index(5));
+        log.open_hole(Hole {
+            first: Index(5),
+            last: Position::new(2, 8),
+            path: PathBuf::new(),
+            offset: 0,
+            reason: String::new(),
+        });
+    })
+}
+
+/// A member of a cluster of three, with a log as `change` leaves it.
+fn replica(change: impl FnOnce(&mut Recovered)) -> Replica {
     let node = |name: &str| Node { name: name.into(), address: format!("{name}:1") };
     let membership = Membership {
         voters: [ME, PEER, NodeId(3)].into(),
@@ -33,14 +47,8 @@ fn mending() -> Replica {
     let mut log =
         Recovered { hard_state: HardState { term: Term(2), vote: None }, ..Recovered::default() };
     log.begin_after(base);
-    (2..5).for_each(|index| log.append(&entry(1, index)));
-    log.open_hole(Hole {
-        first: Index(5),
-        last: Position::new(2, 8),
-        path: PathBuf::new(),
-        offset: 0,
-        reason: String::new(),
-    });
+    (2..7).for_each(|index| log.append(&entry(1, index)));
+    change(&mut log);
     let identity = Identity {
         standing: Standing::Member,
         cluster: "orders".into(),
@@ -67,10 +75,8 @@ fn jobs(replica: &mut Replica) -> Vec<Job> {
     std::iter::from_fn(|| replica.poll()).collect()
 }
 
-/// A node that has asked its peer.
-fn asked() -> (Replica, LinkId, Fetch) {
-    let mut replica = mending();
-    drop(jobs(&mut replica));
+/// The peer connects and says who it is.
+fn meet(replica: &mut Replica) -> LinkId {
     let link = LinkId::Accepted(1);
     let says = |body| Envelope { group: 0, from: PEER, to: NodeId(0), boot: 1, body };
     let hello = Hello {
@@ -84,10 +90,16 @@ fn asked() -> (Replica, LinkId, Fetch) {
     };
     let now = Instant(2_000_000);
     replica.step(now, Input::Signal { link, signal: Signal::Up });
-    replica.step(
-        now,
-        Input::Signal { link, signal: Signal::Received(says(Body::Hello(Box::new(hello)))) },
-    );
+    let received = Signal::Received(says(Body::Hello(Box::new(hello))));
+    replica.step(now, Input::Signal { link, signal: received });
+    link
+}
+
+/// A node that has asked its peer.
+fn asked() -> (Replica, LinkId, Fetch) {
+    let mut replica = mending();
+    drop(jobs(&mut replica));
+    let link = meet(&mut replica);
     let fetch = jobs(&mut replica).into_iter().find_map(|job| match job {
         Job::Send { envelope: Envelope { body: Body::Fetch(fetch), .. }, .. } => Some(*fetch),
         _ => None,
@@ -164,4 +176,66 @@ fn a_sound_answer_is_taken() {
         entries: (5..9).map(|index| entry(2, index)).collect(),
     });
     assert!(is_taken(&jobs));
+}
+
+/// A member whose core runs, with entries 2 to 6 of term 1, of which none is known to be committed.
+fn member() -> (Replica, LinkId) {
+    let mut replica = replica(|_| {});
+    let restored = |job: &Job| matches!(job, Job::Restore { .. });
+    assert!(jobs(&mut replica).iter().any(restored), "a member restores its machine first");
+    let now = Instant(2_000_000);
+    replica.step(now, Input::Restored { result: Ok(()) });
+    let link = meet(&mut replica);
+    assert!(replica.raft().is_some());
+    (replica, link)
+}
+
+fn ask(last: Position) -> Vec<Job> {
+    let (mut replica, link) = member();
+    let body = Body::Fetch(Box::new(Fetch { id: 7, from: Index(2), last }));
+    let envelope = Envelope { group: 0, from: PEER, to: ME, boot: 1, body };
+    replica.step(Instant(3_000_000), Input::Signal { link, signal: Signal::Received(envelope) });
+    let mut all = jobs(&mut replica);
+    let load = all.iter().find_map(|job| match job {
+        Job::Load { load, from, to, .. } => Some((*load, *from, *to)),
+        _ => None,
+    });
+    if let Some((load, from, to)) = load {
+        let result = Ok((from.0..to.0).map(|index| entry(1, index)).collect());
+        replica.step(Instant(4_000_000), Input::Loaded { load, result });
+        all.extend(jobs(&mut replica));
+    }
+    all
+}
+
+fn given(jobs: &[Job]) -> Fetched {
+    let fetched = jobs.iter().find_map(|job| match job {
+        Job::Send { envelope: Envelope { body: Body::Fetched(fetched), .. }, .. } => Some(fetched),
+        _ => None,
+    });
+    Fetched::clone(fetched.expect("it answers"))
+}
+
+#[test]
+fn what_ends_with_the_entry_asked_for_is_given() {
+    let given = given(&ask(Position::new(1, 4)));
+    assert_eq!((given.found, given.prev), (Found::Entries, Position::new(1, 1)));
+    assert_eq!(given.entries, (2..5).map(|index| entry(1, index)).collect::<Vec<_>>());
+}
+
+/// It is durable here, and may yet be replaced: nothing is said of what the other has there.
+#[test]
+fn what_is_not_committed_proves_nothing() {
+    let given = given(&ask(Position::new(2, 4)));
+    assert_eq!((given.found, given.entries.len()), (Found::Differs, 0));
+}
+
+#[test]
+fn what_is_behind_the_end_is_not_there() {
+    assert_eq!(given(&ask(Position::new(1, 9))).found, Found::Differs);
+}
+
+#[test]
+fn what_the_log_begins_after_is_compacted() {
+    assert_eq!(given(&ask(Position::new(1, 1))).found, Found::Compacted);
 }

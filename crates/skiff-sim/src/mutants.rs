@@ -252,6 +252,23 @@ pub const TABLE: &[Row] = &[
         "Old bytes in a segment that was another one before are taken for batches.",
         "torn-and-zeroed-tails"),
 
+    // Mending.
+    row(Mutant::HolesForgotten, "holes-forgotten",
+        "A node votes and acknowledges with a log that has holes.",
+        "", "corrupt-old-segment-not-end"),
+    row(Mutant::PieceNotMatched, "piece-not-matched",
+        "Entries that were replaced in a damaged stretch come back.",
+        "recovery", ""),
+    row(Mutant::HoleCutForgotten, "hole-cut-forgotten",
+        "A log that was cut in a damaged stretch goes on behind what is missing.",
+        "recovery", ""),
+    log(Mutant::TornHeaderIgnored, "torn-header-ignored",
+        "Damage before a torn end is dropped with it.",
+        ""),
+    row(Mutant::AskedOnce, "asked-once",
+        "A node waits for entries that nobody had the first time.",
+        "liveness", ""),
+
     // Forming.
     row(Mutant::MajorityFounds, "majority-founds",
         "Those who come later belong to no cluster, or to a second one.",

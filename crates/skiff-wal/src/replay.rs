@@ -133,6 +133,9 @@ impl<'a> Replay<'a> {
     /// The last batch is torn, but its header is well: what was before it was synced, and is perhaps
     /// damaged. `None` if that cannot be.
     pub(crate) fn end_before(&mut self, torn: &BatchHeader) -> Option<()> {
+        if planted(Mutant::TornHeaderIgnored) {
+            return Some(());
+        }
         let is_after_damage = self.is_after_damage;
         self.go_on(torn)?;
         if is_after_damage {
@@ -177,7 +180,9 @@ impl<'a> Replay<'a> {
             pieces.push(piece);
             end = piece.prev;
         }
-        if self.holds(end) {
+        let is_matched =
+            self.holds(end) || (planted(Mutant::PieceNotMatched) && !pieces.is_empty());
+        if is_matched {
             self.cut_from(end.index.next());
         } else {
             let first = self.recovered.last.index.next().min(end.index);
@@ -233,6 +238,7 @@ impl<'a> Replay<'a> {
             Record::TruncateFrom(from) => {
                 let cuts = |hole: &&Hole| *from <= hole.last.index;
                 let cut = self.recovered.holes.iter().find(cuts).map(Damage::of);
+                let cut = cut.filter(|_| !planted(Mutant::HoleCutForgotten));
                 self.cut_at = cut.or_else(|| self.cut_at.take());
                 self.needs_time |= *from <= self.recovered.last.index;
                 self.recovered.truncate_from(*from);

@@ -9,7 +9,10 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::Bytes;
-use skiff_core::{Index, Instant, Membership, NodeId, Position, Term};
+use skiff_core::{
+    Index, Instant, Membership, NodeId, Position, Term,
+    mutants::{Mutant, planted},
+};
 use skiff_storage::{Hole, Recovered, SnapshotMeta};
 use skiff_transport::{Body, Fetch, Fetched, Found, Standing};
 
@@ -163,7 +166,7 @@ impl Replica {
             // It may be slow, or gone: the next one is asked.
             mending.tried.insert(asked.node);
         }
-        if mending.again_at.take_if(|at| *at <= now).is_some() {
+        if mending.again_at.take_if(|at| *at <= now).is_some() && !planted(Mutant::AskedOnce) {
             mending.tried.clear();
         }
         if mending.asked.is_some() || mending.again_at.is_some() {

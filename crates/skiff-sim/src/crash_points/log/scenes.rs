@@ -4,7 +4,10 @@
 use skiff_replica::storage::StoreError;
 use skiff_wal::{
     Opened,
-    disk::{Disk, sim::SimDisk},
+    disk::{
+        Disk,
+        sim::{Fate, SimDisk},
+    },
 };
 
 use super::{model::Model, open};
@@ -13,10 +16,14 @@ use super::{model::Model, open};
 pub(crate) type Scene = fn() -> Result<(), String>;
 
 /// All of them, with their names.
-pub(crate) const SCENES: [(&str, Scene); 2] =
-    [("full in the middle of a write", full), ("damage to what was found before", damaged)];
+pub(crate) const SCENES: [(&str, Scene); 3] = [
+    ("full in the middle of a write", full),
+    ("damage to what was found before", damaged),
+    ("damage before a torn end", before_torn),
+];
 
 const SEGMENT: u64 = 4 << 10;
+const FIRST_SEGMENT: &str = "log-00000000000000000001";
 /// As much as three segments hold.
 const ENTRIES: u64 = 16;
 const ENTRY: usize = 700;
@@ -99,6 +106,38 @@ fn damaged() -> Result<(), String> {
                     return Err(format!("byte {at} of {name} was {what}, and {found:?} is there"));
                 }
             }
+        }
+    }
+    Ok(())
+}
+
+/// The power goes within a write, of which any beginning is there; and what was written before it is
+/// damaged. That is missed, unless nothing of the torn write says that anything was there.
+fn before_torn() -> Result<(), String> {
+    for sectors in 1..4 {
+        let disk = SimDisk::new();
+        let mut model = Model::default();
+        let mut opened = open(&disk, 4 * SEGMENT).map_err(words)?;
+        put(&mut opened, &mut model)?;
+        let sound = disk.content(FIRST_SEGMENT).unwrap_or_default();
+        put(&mut opened, &mut model)?;
+        let content = disk.content(FIRST_SEGMENT).unwrap_or_default();
+        disk.halt_after(1);
+        let torn = model.append(1, 3 * ENTRY);
+        let _torn = opened.log.append(std::slice::from_ref(&torn));
+        drop(opened);
+        disk.crash(|unsynced| {
+            Fate::Tear((0..unsynced.sectors()).map(|sector| sector < sectors).collect())
+        });
+        // The last batch before the torn one begins where the two differ.
+        let differs = |(one, other): (&u8, &u8)| one != other;
+        let Some(at) = sound.iter().zip(&content).position(differs) else { continue };
+        let mut content = disk.content(FIRST_SEGMENT).unwrap_or_default();
+        content[at + 100] ^= 1;
+        disk.put(FIRST_SEGMENT, content);
+        if let Ok(opened) = open(&disk, 4 * SEGMENT) {
+            let found = Model::of(&opened).map_err(words)?;
+            return Err(format!("{found:?} is taken for all that there was, not {model:?}"));
         }
     }
     Ok(())
