@@ -1,5 +1,6 @@
-//! `docs/pitfalls.md` lists the mistakes of others and the tests that guard against them. Here the page
-//! is compared with the tests there are.
+//! `docs/pitfalls.md` lists the mistakes of others and the tests that guard against them, and
+//! `docs/storage-faults.md` what disks do and the tests that show what becomes of it. Here the pages are
+//! compared with the tests there are.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -10,16 +11,8 @@ use std::{
 };
 
 /// What an entry may wait for.
-const FEATURES: &[&str] = &[
-    "membership changes",
-    "snapshots",
-    "sessions",
-    "transfer",
-    "leases",
-    "repair",
-    "outcomes",
-    "versions",
-];
+const FEATURES: &[&str] =
+    &["membership changes", "snapshots", "sessions", "transfer", "leases", "outcomes", "versions"];
 const WAITS: &str = "waits for ";
 const SCRIPTS: &str = "skiff-core/tests/scripts";
 
@@ -55,6 +48,57 @@ fn a_page_that_is_wrong_is_noticed() {
     }
 }
 
+const FAULTS: &str = "| fault | what Skiff does | what the operator sees and does | test |";
+
+#[test]
+fn every_storage_fault_has_its_tests() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
+    let page = fs::read_to_string(root.join("docs/storage-faults.md")).unwrap();
+    let (_, table) = page.split_once(FAULTS).expect("the table has its header");
+    let tests = tests_below(&root.join("crates"));
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with("| "));
+    let wrong: Vec<String> =
+        rows.clone().flat_map(|row| complaints_of_fault(row, &tests)).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(rows.count() >= 16, "a fault is gone");
+}
+
+#[test]
+fn a_fault_without_a_test_is_noticed() {
+    let tests = BTreeMap::from([("a".to_owned(), BTreeSet::from(["b".to_owned()]))]);
+    assert!(complaints_of_fault("| x | y | z | `a::b` |", &tests).is_empty());
+    for row in
+        ["| x | y | z | |", "| x | | z | `a::b` |", "| x | y | z | `a::c` |", "| x | y | `a::b` |"]
+    {
+        assert!(!complaints_of_fault(row, &tests).is_empty(), "{row}");
+    }
+}
+
+fn complaints_of_fault(row: &str, tests: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
+    let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+    let [fault, .., named] = cells[..] else { return vec![format!("no row: {row}")] };
+    let mut wrong = missing(fault, named, tests);
+    if cells.len() != 4 || cells.iter().any(|cell| cell.is_empty()) {
+        wrong.push(format!("{fault}: a cell is missing or empty"));
+    }
+    if !named.contains('`') {
+        wrong.push(format!("{fault}: no test"));
+    }
+    wrong
+}
+
+/// The tests that are named and are not there.
+fn missing(entry: &str, named: &str, tests: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
+    let names = named.split('`').skip(1).step_by(2);
+    let is_there = |name: &&str| {
+        name.split_once("::").and_then(|(part, test)| tests.get(part)?.get(test)).is_some()
+    };
+    names
+        .filter(|name| !is_there(name))
+        .map(|name| format!("{entry}: there is no test {name}"))
+        .collect()
+}
+
 /// What is wrong with the page.
 fn complaints(page: &str, tests: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
     let rows = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| entry "));
@@ -86,14 +130,8 @@ fn complaints_of(
     guard: &str,
     tests: &BTreeMap<String, BTreeSet<String>>,
 ) -> Vec<String> {
-    let mut wrong = Vec::new();
+    let mut wrong = missing(entry, guard, tests);
     let named: Vec<&str> = guard.split('`').skip(1).step_by(2).collect();
-    for name in &named {
-        let found = name.split_once("::").and_then(|(part, test)| tests.get(part)?.get(test));
-        if found.is_none() {
-            wrong.push(format!("{entry}: there is no test {name}"));
-        }
-    }
     let waits = guard.split_once(WAITS).map(|(_, rest)| rest);
     if let Some(feature) = waits
         && !FEATURES.iter().any(|known| feature.starts_with(known))

@@ -130,7 +130,7 @@ impl<W: Workload> World<'_, '_, W> {
                 // Two at once can hide each other: a segment that is gone, and its announcement.
                 let runs = self.nodes[node].process.is_some();
                 let hurt = !runs && self.nodes[node].is_damaged;
-                let rots = runs && place >> 40 & 1 == 0 && damage.is_of_bytes();
+                let rots = runs && place >> 40 & 1 == 1 && damage.is_of_bytes();
                 if rots {
                     self.damage(node, damage, place);
                 } else if !hurt {
