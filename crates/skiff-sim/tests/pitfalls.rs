@@ -181,7 +181,7 @@ fn vote_inside_the_hole() {
 /// Two have damage in different places, and the third, which could mend both, is away.
 #[test]
 fn two_holes_third_down() {
-    let (runs, met) = met(20, |seed| {
+    let (runs, met) = met(120, |seed| {
         let hole = |node: usize, place: u64| {
             let (who, damage) = (Who::Node(node), Damage::FlipBit);
             (5 * SECOND, Fault::Damage { who, damage, place, down: 200 * MS })
