@@ -84,11 +84,10 @@ fn what_is_written_is_format_1() {
     assert_eq!(all, released, "\n{all}");
 }
 
-#[test]
-fn format_1_can_be_read() {
-    let disk = SimDisk::new();
+/// Puts the files of a dump there.
+fn restore(disk: &SimDisk, dump: &str) {
     let (mut name, mut content) = (String::new(), Vec::new());
-    for line in include_str!("format/1.txt").lines().chain(["end"]) {
+    for line in dump.lines().chain(["end"]) {
         let mut words = line.split(' ');
         let first = words.next().unwrap();
         match u32::from_str_radix(first, 16) {
@@ -107,6 +106,12 @@ fn format_1_can_be_read() {
             }
         }
     }
+}
+
+#[test]
+fn format_1_can_be_read() {
+    let disk = SimDisk::new();
+    restore(&disk, include_str!("format/1.txt"));
     let opened = open(&disk, 4_096);
     assert_eq!(opened.identity.standing, Standing::Member);
     assert_eq!((opened.identity.boot, opened.identity.node), (2, NodeId(7)));
@@ -116,4 +121,39 @@ fn format_1_can_be_read() {
     assert_eq!(recovered.memberships.len(), 1);
     let (meta, content) = opened.snapshots.newest().unwrap().unwrap();
     assert_eq!((meta.codec.as_str(), &content[..]), ("json", &b"{}"[..]));
+}
+
+const PIECE: &str = "mend-00000000000000000000";
+
+/// A log of three entries of which the second is damaged.
+fn damaged() -> SimDisk {
+    let disk = SimDisk::new();
+    let mut opened = open(&disk, 4_096);
+    (1..4).for_each(|index| put(&mut opened.log, append(1, index, index + 1)));
+    close(opened);
+    let name = "log-00000000000000000001";
+    let mut content = disk.content(name).unwrap();
+    // The batches stand at 512 (it was opened), 1024, 1536, 2048.
+    content[1_536] ^= 1;
+    disk.put(name, content);
+    disk
+}
+
+#[test]
+fn a_piece_is_written_as_in_format_1() {
+    let disk = damaged();
+    let mut opened = try_open_holed(&disk, 4_096).unwrap();
+    opened.log.mend(Position::new(1, 1), &[entry(1, 2, 30)]).unwrap();
+    let written = format!("{PIECE}\n{}", dump(&disk, PIECE));
+    assert_eq!(written, include_str!("format/1-piece.txt"), "\n{written}");
+}
+
+#[test]
+fn a_piece_of_format_1_can_be_read() {
+    let disk = damaged();
+    restore(&disk, include_str!("format/1-piece.txt"));
+    let opened = open(&disk, 4_096);
+    let entries = (1..4).map(|index| entry(1, index, 30)).collect();
+    let hard_state = append(1, 1, 1).hard_state;
+    assert_eq!(Model::of(&opened), Model { hard_state, base: Position::default(), entries });
 }
