@@ -9,7 +9,10 @@ use skiff_core::{Entry, Index, Position, Write};
 use skiff_storage::{Hole, LogReader, StoreError};
 use skiff_wal::{
     Opened, Place,
-    disk::{Disk, sim::SimDisk},
+    disk::{
+        Disk,
+        sim::{Fate, SimDisk},
+    },
     inspect::{Finding, Inspection},
 };
 
@@ -296,6 +299,48 @@ fn a_hole_in_entries_that_never_were_committed() {
         mend(&mut opened, &model, 1);
         assert_eq!(Model::of(&opened).entries, model.entries);
     }
+}
+
+/// The power goes at every operation of opening, mending and opening again, and what was not synced is
+/// there, or gone, or torn.
+#[test]
+fn mending_is_cut_at_every_operation() {
+    let (sound, model) = history();
+    let all = batches(&sound);
+    for place in [all[1], all[4], all[all.len() - 2]] {
+        let damaged = sound.fork();
+        damage(&damaged, place);
+        for operations in 0.. {
+            let mut is_done = false;
+            for fate in [Fate::Keep, Fate::Drop, Fate::Tear(vec![true, false])] {
+                let disk = damaged.fork();
+                disk.halt_after(operations);
+                if let Ok(mut opened) = try_open_holed(&disk, TINY) {
+                    is_done = try_mend(&mut opened, &model);
+                }
+                disk.crash(|_| fate.clone());
+                assert_mends(&disk, &model, 2);
+            }
+            if is_done {
+                break;
+            }
+            assert!(operations < 200, "it never gets on");
+        }
+    }
+}
+
+/// Mends one entry at a time, as far as the disk does it. Whether all was done.
+fn try_mend(opened: &mut Opened<SimDisk>, model: &Model) -> bool {
+    while let Some(hole) = opened.recovered.holes.last().cloned() {
+        let prev = entry_of(model, hole.last.index.prev()).map_or(model.base, Entry::position);
+        let entry = entry_of(model, hole.last.index).unwrap().clone();
+        if opened.log.mend(prev, &[entry]).is_err() {
+            return false;
+        }
+        let Ok(recovered) = opened.log.reload() else { return false };
+        opened.recovered = recovered;
+    }
+    true
 }
 
 #[test]
