@@ -8,8 +8,8 @@ use skiff_core::{
     Payload, Position, Round, Term,
 };
 use skiff_transport::{
-    Answer, Ask, Body, Consistency, Envelope, Genesis, Hello, Listed, Outcome, Refusal, Request,
-    Standing,
+    Answer, Ask, Body, Consistency, Envelope, Fetch, Fetched, Found, Genesis, Hello, Listed,
+    Outcome, Refusal, Request, Standing,
 };
 
 use crate::source::Source;
@@ -238,6 +238,22 @@ pub(crate) fn body(source: &mut Source<'_>, around: &Around<'_>) -> Body {
         3 => {
             let id = source.number();
             Body::Answer(Box::new(answer(source, id)))
+        }
+        4 if source.flag() => {
+            let (id, from) = (source.number(), Index(source.near(around.last.0)));
+            Body::Fetch(Box::new(Fetch { id, from, last: around.position(source) }))
+        }
+        4 => {
+            let (id, prev) = (source.number(), around.position(source));
+            let found = match source.pick(5) {
+                0 => Found::Entries,
+                1 => Found::Committed,
+                2 => Found::Differs,
+                3 => Found::Damaged,
+                _ => Found::Compacted,
+            };
+            let entries = entries(source, prev, around);
+            Body::Fetched(Box::new(Fetched { id, found, prev, entries }))
         }
         _ => {
             let term = Term(source.near(around.term.0));
