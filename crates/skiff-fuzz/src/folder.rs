@@ -24,12 +24,16 @@ const HEADS: [(&[u8], usize); 2] = [(b"SKIFFSEG", 64), (b"SKIFFBAT", 160)];
 const SNAPSHOT_HEAD: usize = 32;
 
 pub(crate) fn try_open(disk: &SimDisk) -> Result<Opened<SimDisk>, StoreError> {
+    try_open_with(disk, OnLostData::Refuse)
+}
+
+fn try_open_with(disk: &SimDisk, on_lost_data: OnLostData) -> Result<Opened<SimDisk>, StoreError> {
     let opening = Opening {
         cluster: "fuzz".to_owned(),
         name: Some("a".to_owned()),
         fresh_name: String::new(),
         fresh_node: NodeId(7),
-        on_lost_data: OnLostData::Refuse,
+        on_lost_data,
     };
     let options = Options { segment_size: SEGMENT, fresh_log: LogId(0xabc) };
     Log::open(disk.clone(), &opening, options)
@@ -253,6 +257,21 @@ pub(crate) fn judge(disk: &SimDisk) -> Option<State> {
     drop(opened);
     assert_eq!(Some(State::of(&open(disk))), after, "what was written on top is not there");
     Some(found)
+}
+
+/// Opens a folder that is refused if nothing may be lost. What it has lost it knows: everything else
+/// can be read. Tells term and vote, and with what the log ends.
+pub(crate) fn judge_lost(disk: &SimDisk) -> Option<(HardState, Position)> {
+    let Opened { recovered, log, .. } = try_open_with(disk, OnLostData::Mend).ok()?;
+    let reader = log.reader();
+    let (first, last) = (recovered.base.index.next(), recovered.last.index);
+    // Nobody has so many in a folder of this size.
+    for index in (first.0..=last.0).take(10_000).map(Index) {
+        let read = reader.read(index, index.next(), 0);
+        let is_lost = recovered.holes.iter().any(|h| (h.first..=h.last.index).contains(&index));
+        assert!(read.is_ok() || is_lost, "{index} cannot be read: {read:?}");
+    }
+    Some((recovered.hard_state, recovered.last))
 }
 
 /// Whether the folder can be opened, from looking at it; and at everything else there is to see.

@@ -1,5 +1,6 @@
 //! A log that was written, with crashes in between, and then damaged. It never holds what was not
-//! written: it is refused, or is as it was at some time. What was only crashed is never refused.
+//! written: it is refused, or is as it was at some time; or it knows what it has lost, and with what it
+//! ended. What was only crashed is never refused.
 
 use skiff_core::{HardState, Index, NodeId, Position, Term, Write};
 use skiff_wal::{
@@ -29,6 +30,9 @@ pub fn target(data: &[u8]) {
     }
     if let Some(found) = folder::judge(&disk) {
         assert!(past.contains(&found), "it never was so: {found:?}");
+    } else if let Some((hard_state, last)) = folder::judge_lost(&disk) {
+        let was_so = |state: &State| (state.hard_state, state.last()) == (hard_state, last);
+        assert!(past.iter().any(was_so), "it never ended with {last}, {hard_state:?}");
     }
 }
 
