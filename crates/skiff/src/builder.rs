@@ -3,7 +3,9 @@
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use skiff_replica::{
-    Applier, KeepsNothing, Queries, Snapshots, storage::Persistence, transport::Transport,
+    Applier, KeepsNothing, Queries, Snapshots,
+    storage::{OnLostData, Persistence},
+    transport::Transport,
 };
 
 use crate::{
@@ -142,6 +144,14 @@ impl<M: Snapshots> Builder<M> {
     #[must_use]
     pub const fn adopt_state(mut self) -> Self {
         self.options.adopt_state = true;
+        self
+    }
+
+    /// What the node does if damage has taken entries from its log: by default it abstains and gets them
+    /// back from the other members; or it does not start, and its data is left as it is.
+    #[must_use]
+    pub const fn on_lost_data(mut self, what: OnLostData) -> Self {
+        self.options.on_lost_data = what;
         self
     }
 

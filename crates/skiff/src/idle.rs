@@ -9,7 +9,7 @@ use std::{
 use skiff_replica::{
     Applier, Event, Input, Replica, Settings, Snapshots, Start, State,
     core::{Config, NodeId},
-    storage::{MemoryPersistence, OnLostData, Opening, Persistence, Recovered, Store, StoreError},
+    storage::{MemoryPersistence, Opening, Persistence, Recovered, Store, StoreError},
     transport::{Accepted, Local, MemoryTransport, Transport},
 };
 use skiff_tcp::TcpTransport;
@@ -185,7 +185,7 @@ async fn open(
         name: options.id.clone(),
         fresh_name: options.id_generator.make(),
         fresh_node: NodeId(random_u128()?),
-        on_lost_data: OnLostData::Mend,
+        on_lost_data: options.on_lost_data,
     };
     let opened = tokio::task::spawn_blocking(move || {
         let mut store = persistence.open(&opening)?;

@@ -23,6 +23,7 @@ pub use events::Events;
 pub use idle::Idle;
 pub use node::Node;
 pub use options::{IdGenerator, Options, OptionsError};
+pub use skiff_replica::storage::OnLostData;
 pub use skiff_replica::{
     At, Batch, CommandError, Consistency, Encoded, EntryPosition, Event, Index, InstanceId,
     KeepsNothing, Leader, LogTime, MachineError, Malformed, Mark, Opened, Outcome, Queries, Raw,

@@ -2,6 +2,7 @@
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
+use skiff_replica::storage::OnLostData;
 use thiserror::Error;
 
 /// A command must fit into one frame of the network, with all that goes around it.
@@ -71,6 +72,8 @@ pub struct Options {
     pub bootstrap: bool,
     /// Whether a machine that is not empty may begin a cluster.
     pub adopt_state: bool,
+    /// What the node does if damage has taken entries from its log.
+    pub on_lost_data: OnLostData,
     /// The largest command, in bytes. Default: 8 MiB.
     pub max_command_bytes: usize,
     /// How many bytes of commands may wait before callers are told `Busy`. Default: 64 MiB.
@@ -94,6 +97,7 @@ impl Default for Options {
             peers: None,
             bootstrap: false,
             adopt_state: false,
+            on_lost_data: OnLostData::default(),
             max_command_bytes: 8 << 20,
             max_queue_bytes: 64 << 20,
         }
