@@ -2,6 +2,8 @@
 //! written: it is refused, or is as it was at some time; or it knows what it has lost, and with what it
 //! ended. What was only crashed is never refused.
 
+use std::collections::BTreeMap;
+
 use skiff_core::{HardState, Index, NodeId, Position, Term, Write};
 use skiff_wal::{
     Opened,
@@ -49,13 +51,22 @@ struct Life {
     now: State,
     /// All that it ever was, or may have been had everything ended then.
     past: Vec<State>,
+    /// How large the entry of each term and index is: there is one, however often it is cut and comes
+    /// again.
+    sizes: BTreeMap<(u64, u64), usize>,
 }
 
 impl Life {
     fn new() -> Self {
         let disk = SimDisk::new();
         let opened = folder::open(&disk);
-        Self { disk, opened, now: State::default(), past: vec![State::default()] }
+        Self {
+            disk,
+            opened,
+            now: State::default(),
+            past: vec![State::default()],
+            sizes: BTreeMap::new(),
+        }
     }
 
     fn act(&mut self, source: &mut Source<'_>) {
@@ -112,7 +123,7 @@ impl Life {
         let (mut writes, mut states) = (Vec::new(), vec![self.now.clone()]);
         let mut now = self.now.clone();
         for _ in 0..=source.pick(3) {
-            let write = write(&now, source);
+            let write = write(&now, &mut self.sizes, source);
             if let Some(base) = write.begin_after {
                 folder::save_snapshot(&mut self.opened, base);
             }
@@ -125,7 +136,7 @@ impl Life {
     }
 }
 
-fn write(now: &State, source: &mut Source<'_>) -> Write {
+fn write(now: &State, sizes: &mut BTreeMap<(u64, u64), usize>, source: &mut Source<'_>) -> Write {
     let raised = now.hard_state.term.0 + u64::from(source.byte() % 4 == 3);
     let ahead = Some(source.byte()).filter(|byte| *byte >= 230).map(|byte| u64::from(byte % 5));
     let begin_after = ahead.map(|ahead| Position::new(raised, now.last().index.0 + ahead));
@@ -137,8 +148,9 @@ fn write(now: &State, source: &mut Source<'_>) -> Write {
     let truncate_from = cut.map(|cut| Index(end.saturating_sub(cut).max(base) + 1));
     let first = truncate_from.map_or(end + 1, |from| from.0.min(end + 1));
     let term = raised.max(1);
-    let entries =
-        (first..).zip(source.list(5, size)).map(|(index, size)| folder::entry(term, index, size));
+    let entries = (first..).zip(source.list(5, size)).map(|(index, size)| {
+        folder::entry(term, index, *sizes.entry((term, index)).or_insert(size))
+    });
     let vote = source.flag().then(|| NodeId(u128::from(source.byte() % 4)));
     let entries: Vec<_> = entries.collect();
     let term = if entries.is_empty() { raised } else { term };
