@@ -2,7 +2,7 @@
 
 use std::{fmt, process::ExitCode};
 
-use skiff::{OptionsError, StartError, storage::StoreError, transport::TransportError};
+use skiff::{NodeError, OptionsError, StartError, storage::StoreError, transport::TransportError};
 
 /// What the exit code says. The numbers are part of the program's interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,11 +72,17 @@ impl Failure {
     /// Why a node did not start.
     pub(crate) fn start(error: StartError) -> Self {
         let exit = match error {
-            StartError::Store(error) => return Self::store(error),
+            _ if error.is_damage() => Exit::Damaged,
             StartError::Options(_) => Exit::Usage,
             StartError::Transport(TransportError::Listen { .. }) => Exit::Listen,
             _ => Exit::Failed,
         };
+        Self { exit, error: error.into() }
+    }
+
+    /// Why a node that ran has ended by itself.
+    pub(crate) fn node(error: NodeError) -> Self {
+        let exit = if error.is_damage() { Exit::Damaged } else { Exit::Failed };
         Self { exit, error: error.into() }
     }
 
@@ -110,6 +116,31 @@ impl From<anyhow::Error> for Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#}", self.error)
+        let mut told = self.error.to_string();
+        for cause in self.error.chain().skip(1).map(ToString::to_string) {
+            // Some errors tell their cause themselves.
+            if !told.contains(&cause) {
+                told = format!("{told}: {cause}");
+            }
+        }
+        f.write_str(&told)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let cause = || io::Error::from_raw_os_error(28);
+        let store = StoreError::io("write", "/data/IDENTITY", cause());
+        let told = Failure::store(store.clone()).to_string();
+        assert_eq!(told, format!("cannot write /data/IDENTITY: {}", cause()));
+        assert_eq!(Failure::start(store.into()).to_string(), told);
+        let unsaid = anyhow::Error::from(cause()).context("cannot listen");
+        assert_eq!(Failure::from(unsaid).to_string(), format!("cannot listen: {}", cause()));
     }
 }

@@ -31,7 +31,7 @@ pub(crate) async fn run(args: Serve) -> Result<(), Failure> {
         () = orphaned => {}
         result = tell(&node) => return result,
     }
-    node.stop().await.map_err(anyhow::Error::from)?;
+    node.stop().await.map_err(Failure::node)?;
     say::line("stopped");
     Ok(())
 }
@@ -102,7 +102,7 @@ async fn tell(node: &Node<Kv>) -> Result<(), Failure> {
             _ = node.stopped() => break,
         }
     }
-    Ok(node.stopped().await.map_err(anyhow::Error::from)?)
+    node.stopped().await.map_err(Failure::node)
 }
 
 /// Ends with the parent that holds the other end of stdin; never if that is not wanted.

@@ -49,6 +49,37 @@ pub enum NodeError {
     StopTimeout(std::time::Duration),
 }
 
+impl StartError {
+    /// Whether data is damaged or lost: to start it again as it is does not help.
+    #[must_use]
+    pub const fn is_damage(&self) -> bool {
+        match self {
+            Self::Store(error) => {
+                matches!(error, StoreError::Corrupt { .. } | StoreError::Lost { .. })
+            }
+            Self::Replica(error) => has_lost_data(error),
+            _ => false,
+        }
+    }
+}
+
+impl NodeError {
+    /// Whether data is damaged or lost.
+    #[must_use]
+    pub const fn is_damage(&self) -> bool {
+        match self {
+            Self::Fatal(ReplicaError::Lost { .. } | ReplicaError::Unreadable { .. }) => true,
+            Self::Fatal(ReplicaError::Start(error)) => has_lost_data(error),
+            _ => false,
+        }
+    }
+}
+
+const fn has_lost_data(error: &skiff_replica::StartError) -> bool {
+    use skiff_replica::StartError::{Gap, Lost, NoSnapshot};
+    matches!(error, Lost { .. } | NoSnapshot { .. } | Gap { .. })
+}
+
 fn waits_for(waiting_for: &[String]) -> String {
     if waiting_for.is_empty() {
         return "; no leader is known yet".to_owned();

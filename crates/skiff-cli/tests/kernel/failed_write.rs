@@ -130,7 +130,6 @@ fn what_a_kernel_did_not_write_and_said_it_had_is_missed_at_the_next_start() {
 }
 
 #[test]
-#[ignore = "fails today: the exit code is 1"]
 fn a_node_that_cannot_start_for_damage_ends_with_the_exit_code_of_damage() {
     if !can_trace() {
         return;
