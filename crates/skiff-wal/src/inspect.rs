@@ -1,18 +1,25 @@
 //! Looks at a folder without opening it: nothing is locked, nothing is changed, and it works on a
 //! folder that is damaged or in use.
 
-use std::path::PathBuf;
+mod glass;
+mod loose;
+mod survey;
 
+use std::{io, path::PathBuf};
+
+use bytes::Buf;
 use skiff_storage::{Identity, Recovered, SnapshotMeta, StoreError};
 
+use self::glass::Glass;
+pub use self::survey::{Part, Survey, Torn};
 use crate::{
     batch::{BatchHeader, HEADER},
-    disk::{Disk, files::FileDisk},
+    disk::{self, Disk, DiskFile, files::FileDisk},
     files::{Files, Found},
     identity::{self, Kept},
     place::{LogId, Place},
     record::Record,
-    recovery,
+    recovery::{self, Recovery},
     segment::{self, BadHeader, FIRST_BATCH, SegmentHeader},
     snapshot,
     walk::{self, End, Step, Walk},
@@ -21,9 +28,22 @@ use crate::{
 /// A folder that is looked at.
 #[derive(Debug)]
 pub struct Inspection<D: Disk = FileDisk> {
-    disk: D,
+    disk: Glass<D>,
     identity: Result<Option<Kept>, StoreError>,
     files: Files,
+    /// A file that cannot be opened, for which the log cannot be opened.
+    shut: Option<StoreError>,
+}
+
+/// What opening the log would find.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Examined {
+    /// What it holds, with the holes that other members could fill.
+    pub recovered: Recovered,
+    /// How many pieces that other members gave are in use.
+    pub mended: usize,
+    /// How many are not needed any more, or damaged; the next start removes them.
+    pub left_over: usize,
 }
 
 /// What stands in the log, in the order in which it was written.
@@ -74,7 +94,7 @@ pub struct SegmentFile {
 ///
 /// # Errors
 ///
-/// If the files in it cannot be listed or opened. That they are damaged is no error here.
+/// If the files in it cannot be listed. That they are damaged is no error here.
 pub fn inspect(dir: impl Into<PathBuf>) -> Result<Inspection, StoreError> {
     Inspection::of(FileDisk::new(dir))
 }
@@ -84,11 +104,15 @@ impl<D: Disk> Inspection<D> {
     ///
     /// # Errors
     ///
-    /// If the files in it cannot be listed or opened. That they are damaged is no error here.
+    /// If the files in it cannot be listed. That they are damaged is no error here.
     pub fn of(disk: D) -> Result<Self, StoreError> {
-        let files = Files::find(&disk)?;
+        let disk = Glass::before(disk);
+        let (files, shut) = match Files::find(&disk) {
+            Ok(files) => (files, None),
+            Err(error) => (Files::find(&disk.lenient())?, Some(error)),
+        };
         let identity = identity::read(&disk);
-        Ok(Self { disk, identity, files })
+        Ok(Self { disk, identity, files, shut })
     }
 
     /// Whose folder it is; `None` if it is nobody's yet.
@@ -123,10 +147,40 @@ impl<D: Disk> Inspection<D> {
         let mut names = self.files.snapshots.clone();
         names.sort_unstable();
         let look = |name: snapshot::Name| {
-            let meta = snapshot::read(&self.disk, name).map(|(meta, _)| meta);
-            (self.disk.path(&name.file()), meta)
+            let meta = self.check_length(name).and_then(|()| snapshot::read(&self.disk, name));
+            (name, meta.map(|(meta, _)| meta))
         };
-        names.into_iter().map(look).collect()
+        let looked = names.into_iter().map(look);
+        // A node that runs removes old ones.
+        let is_gone = |name: snapshot::Name| match self.disk.list() {
+            Ok(names) => !names.contains(&name.file()),
+            Err(_) => false,
+        };
+        looked
+            .filter(|(name, meta)| meta.is_ok() || !is_gone(*name))
+            .map(|(name, meta)| (self.disk.path(&name.file()), meta))
+            .collect()
+    }
+
+    /// Fails if a snapshot is much longer than it says: then not all of it is read.
+    fn check_length(&self, name: snapshot::Name) -> Result<(), StoreError> {
+        const ENOUGH: u64 = 64 << 20;
+        let path = self.disk.path(&name.file());
+        let mut head = [0; 32];
+        let mut size = || -> io::Result<u64> {
+            let file = self.disk.open(&name.file())?;
+            disk::read_at(&file, &mut head, 0)?;
+            file.size()
+        };
+        let size = size().map_err(|error| StoreError::io("read", &path, error))?;
+        let mut lengths = &head[20..];
+        let (content, rest) = (lengths.get_u64_le(), u64::from(lengths.get_u32_le()));
+        let says = content.saturating_add(rest).saturating_add(head.len() as u64);
+        if size <= says.max(ENOUGH) {
+            return Ok(());
+        }
+        let reason = format!("it is {size} bytes long and says {says}");
+        Err(StoreError::Corrupt { path, offset: 0, index: Some(name.index), reason })
     }
 
     /// Files that are not Skiff's.
@@ -141,7 +195,8 @@ impl<D: Disk> Inspection<D> {
     ///
     /// As [`Log::open`](crate::Log::open) with [`OnLostData::Refuse`](skiff_storage::OnLostData).
     pub fn verify(&self) -> Result<Recovered, StoreError> {
-        self.recover(true)
+        let recovery = self.recover(true)?;
+        Ok(recovery.map(|recovery| recovery.recovered).unwrap_or_default())
     }
 
     /// What opening the log would find, with the holes that other members could fill.
@@ -150,16 +205,51 @@ impl<D: Disk> Inspection<D> {
     ///
     /// As [`Log::open`](crate::Log::open) with [`OnLostData::Mend`](skiff_storage::OnLostData).
     pub fn examine(&self) -> Result<Recovered, StoreError> {
-        self.recover(false)
+        self.check().map(|examined| examined.recovered)
     }
 
-    fn recover(&self, strictly: bool) -> Result<Recovered, StoreError> {
+    /// Likewise, with what was mended.
+    ///
+    /// # Errors
+    ///
+    /// As [`examine`](Self::examine).
+    pub fn check(&self) -> Result<Examined, StoreError> {
+        let Some(recovery) = self.recover(false)? else { return Ok(Examined::default()) };
+        let is_mend = |number: &&u64| self.files.mends.contains_key(number);
+        let mended = recovery.segments.keys().filter(is_mend).count();
+        let left_over = self.files.mends.len() - mended;
+        Ok(Examined { recovered: recovery.recovered, mended, left_over })
+    }
+
+    /// All that can be read of the log, be it fit to be opened or not.
+    #[must_use]
+    pub fn survey(&self) -> Survey<D> {
+        let disk = self.disk.lenient();
+        let start = self.start().unwrap_or_default();
+        let failure = self.replay().err().filter(|_| start.is_some());
+        Survey::make(&disk, &self.files, start, failure.as_ref())
+    }
+
+    /// `None` if there is nothing yet.
+    fn recover(&self, strictly: bool) -> Result<Option<Recovery>, StoreError> {
+        let Some((kept, recovery)) = self.replay()? else { return Ok(None) };
+        if strictly {
+            recovery.check_whole()?;
+        }
+        recovery::check_snapshot(&self.disk, kept, &recovery, &self.files)?;
+        Ok(Some(recovery))
+    }
+
+    fn replay(&self) -> Result<Option<(&Kept, Recovery)>, StoreError> {
+        if let Some(error) = &self.shut {
+            return Err(error.clone());
+        }
         self.files.check_format(&self.disk)?;
         let kept = match &self.identity {
             Err(error) => return Err(error.clone()),
             Ok(Some(kept)) => kept,
             Ok(None) if self.files.segments.is_empty() && self.files.snapshots.is_empty() => {
-                return Ok(Recovered::default());
+                return Ok(None);
             }
             Ok(None) => {
                 let reason = "IDENTITY is missing beside a log or a snapshot".to_owned();
@@ -167,14 +257,10 @@ impl<D: Disk> Inspection<D> {
             }
         };
         if kept.identity.boot == 0 {
-            return Ok(Recovered::default());
+            return Ok(None);
         }
         let recovery = recovery::recover(&self.disk, kept, &self.files)?;
-        if strictly {
-            recovery.check_whole()?;
-        }
-        recovery::check_snapshot(&self.disk, kept, &recovery, &self.files)?;
-        Ok(recovery.recovered)
+        Ok(Some((kept, recovery)))
     }
 
     /// Shows everything in the log, also what lies behind damage.
@@ -184,7 +270,8 @@ impl<D: Disk> Inspection<D> {
     /// If a file cannot be read.
     pub fn walk(&self, mut show: impl FnMut(Finding<'_>)) -> Result<(), StoreError> {
         let Some((log, place)) = self.start()? else { return Ok(()) };
-        let mut walk = Walk::from(&self.disk, &self.files.segments, log, place);
+        let disk = self.disk.lenient();
+        let mut walk = Walk::from(&disk, &self.files.segments, log, place);
         let mut newest = 0;
         loop {
             let end = match walk.step().map_err(|error| self.unreadable(error))? {
@@ -195,7 +282,7 @@ impl<D: Disk> Inspection<D> {
                 }
                 Step::End(end) => end,
             };
-            let behind = walk::look_behind(&self.disk, &self.files.segments, log, &end, newest)
+            let behind = walk::look_behind(&disk, &self.files.segments, log, &end, newest)
                 .map_err(|error| self.unreadable(error))?;
             let Some(later) = behind.later else {
                 show(self.end(&end));
@@ -228,13 +315,18 @@ impl<D: Disk> Inspection<D> {
 
     /// The log and where it begins.
     fn start(&self) -> Result<Option<(LogId, Place)>, StoreError> {
-        let header = self.files.segments.values().find_map(|found| found.header.ok());
-        let kept = self.identity.as_ref().ok().and_then(Option::as_ref);
-        let log = kept.map(|kept| kept.log).or_else(|| header.map(|header| header.log));
+        let logs = || {
+            let headers = self.files.segments.values().filter_map(|found| found.header.ok());
+            headers.map(|header| header.log)
+        };
+        let kept = self.identity.as_ref().ok().and_then(Option::as_ref).map(|kept| kept.log);
+        // If IDENTITY is that of another folder, the log is looked at all the same.
+        let kept = kept.filter(|kept| logs().next().is_none() || logs().any(|log| log == *kept));
+        let log = kept.or_else(|| logs().next());
         let (Some(log), Some(oldest)) = (log, self.files.segments.keys().next()) else {
             return Ok(None);
         };
-        let first = match recovery::first_segment(&self.disk, log, &self.files) {
+        let first = match recovery::first_segment(&self.disk.lenient(), log, &self.files) {
             Ok(first) => first,
             Err(error @ StoreError::Io { .. }) => return Err(error),
             Err(_) => *oldest,
@@ -259,7 +351,7 @@ impl<D: Disk> Inspection<D> {
         self.disk.path(&segment::name(place.segment))
     }
 
-    fn unreadable(&self, error: std::io::Error) -> StoreError {
+    fn unreadable(&self, error: io::Error) -> StoreError {
         StoreError::io("read", self.disk.path(""), error)
     }
 }
