@@ -1,14 +1,17 @@
 //! `skiff log dump`: everything that stands there, in the order in which it was written.
 
 use serde_json::{Value, json};
-use skiff::{Encoded, core::Payload, storage::StoreError};
-use skiff_kv::Command;
+use skiff::storage::StoreError;
 use skiff_wal::{
-    BatchHeader, RawEntry, Record,
+    BatchHeader, Record,
     inspect::{Finding, Inspection},
 };
 
-use crate::{failure::Failure, say};
+use super::{outlook::Outlook, words};
+use crate::{
+    failure::{Exit, Failure},
+    say,
+};
 
 /// One line of the dump: in words, and as an object.
 struct Line {
@@ -22,21 +25,29 @@ impl Line {
     }
 }
 
-pub(crate) fn run(inspection: &Inspection, json: bool) -> Result<(), Failure> {
-    let mut damage = Vec::new();
+pub(crate) fn run(outlook: &Outlook, json: bool) -> Result<(), Failure> {
+    let inspection = &outlook.inspection;
+    let mut wrong = Vec::new();
     match identity(inspection) {
         Ok(line) => line.print(json),
-        Err(error) => damage.push(error.to_string()),
+        Err(error) => wrong.push(Failure::store(error)),
     }
-    files(inspection, &mut damage).iter().for_each(|line| line.print(json));
+    files(outlook, &mut wrong).iter().for_each(|line| line.print(json));
     let walked = inspection.walk(|finding| {
         if let Finding::Damage { path, offset, reason } = &finding {
-            damage.push(format!("{} at byte {offset}: {reason}", path.display()));
+            wrong.push(Failure::damaged(format!("{} at byte {offset}: {reason}", path.display())));
         }
         lines(&finding).iter().for_each(|line| line.print(json));
     });
-    walked.map_err(anyhow::Error::from)?;
-    if damage.is_empty() { Ok(()) } else { Err(Failure::damaged(damage.join("; "))) }
+    wrong.extend(walked.err().map(Failure::store));
+    if wrong.is_empty() {
+        return outlook.check();
+    }
+    let is_damaged = wrong.iter().any(|failure| failure.exit == Exit::Damaged);
+    let told: Vec<String> = wrong.iter().map(ToString::to_string).collect();
+    let next = format!("`skiff log repair-plan {}` says what to do", outlook.dir.display());
+    let exit = if is_damaged { Exit::Damaged } else { Exit::Failed };
+    Err(Failure::new(exit, format!("{}; {next}", told.join("; "))))
 }
 
 fn identity(inspection: &Inspection) -> Result<Line, StoreError> {
@@ -44,7 +55,7 @@ fn identity(inspection: &Inspection) -> Result<Line, StoreError> {
         let words = "nobody's directory yet".to_owned();
         return Ok(Line { words, object: json!({ "what": "identity", "name": null }) });
     };
-    let standing = format!("{:?}", identity.standing).to_lowercase();
+    let standing = words::standing(identity);
     let instance = identity.instance.map(|instance| format!("{:032x}", instance.0));
     let node = format!("{:032x}", identity.node.0);
     let words = format!(
@@ -62,9 +73,9 @@ fn identity(inspection: &Inspection) -> Result<Line, StoreError> {
 }
 
 /// The snapshots and the files of the log.
-fn files(inspection: &Inspection, damage: &mut Vec<String>) -> Vec<Line> {
+fn files(outlook: &Outlook, wrong: &mut Vec<Failure>) -> Vec<Line> {
     let mut lines = Vec::new();
-    for (path, meta) in inspection.snapshots() {
+    for (path, meta) in &outlook.snapshots {
         let path = path.display().to_string();
         let error = meta.as_ref().err().map(ToString::to_string);
         let position = meta.as_ref().ok().map(|meta| meta.position.to_string());
@@ -73,9 +84,9 @@ fn files(inspection: &Inspection, damage: &mut Vec<String>) -> Vec<Line> {
             words: format!("snapshot {path}: {stands_for}"),
             object: json!({ "what": "snapshot", "path": path, "position": position, "damage": error }),
         });
-        damage.extend(error);
+        wrong.extend(meta.as_ref().err().cloned().map(Failure::store));
     }
-    for segment in inspection.segments() {
+    for segment in outlook.inspection.segments() {
         let (path, size) = (segment.path.display().to_string(), segment.size);
         // One without a header was being made, or is damaged; the walk tells which.
         let number = segment.header.as_ref().ok().map(|header| header.number);
@@ -139,7 +150,10 @@ fn record(offset: u64, record: &Record<'_>) -> Line {
     };
     match record {
         Record::Entry(raw) => {
-            let holds = content(raw);
+            let holds = match raw.to_entry() {
+                Ok(entry) => words::content(&entry.payload),
+                Err(error) => format!("undecodable: {error}"),
+            };
             let (position, time) = (raw.position, raw.time);
             simple(
                 format!("entry {position}  {holds}"),
@@ -167,29 +181,5 @@ fn record(offset: u64, record: &Record<'_>) -> Line {
         ),
         Record::Closed => simple("closed".to_owned(), json!({ "what": "closed" })),
         other => simple(format!("{other:?}"), json!({ "what": "other" })),
-    }
-}
-
-/// What an entry holds, in words. Commands are shown as those of the key-value store if they are.
-fn content(raw: &RawEntry<'_>) -> String {
-    let entry = match raw.to_entry() {
-        Ok(entry) => entry,
-        Err(error) => return format!("undecodable: {error}"),
-    };
-    match entry.payload {
-        Payload::Noop => "a new leader's first entry".to_owned(),
-        Payload::Membership(membership) => {
-            let voters: Vec<String> = membership.voters.iter().map(ToString::to_string).collect();
-            format!("members {}", voters.join(", "))
-        }
-        Payload::Command(bytes) => match Command::decode(&bytes) {
-            Ok(Command::Put { key, value }) => format!("put {key:?}, {} bytes", value.len()),
-            Ok(Command::Delete { key }) => format!("delete {key:?}"),
-            Ok(Command::CompareAndSet { key, .. }) => format!("compare and set {key:?}"),
-            _ => format!("a command of {} bytes", bytes.len()),
-        },
-        Payload::Unknown { kind, body } => {
-            format!("an unknown kind {kind}, {} bytes", body.len())
-        }
     }
 }
