@@ -9,7 +9,7 @@ mod mending;
 mod peering;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     mem,
 };
 
@@ -66,8 +66,8 @@ pub struct Replica {
     fetches: Fetches,
     /// Where the core's reads of old entries begin that are under way.
     loads: BTreeMap<LoadId, Index>,
-    /// The last one of them that ended has failed.
-    load_failed: bool,
+    /// Where reads began that have failed, and have not been done since.
+    unread: BTreeSet<Index>,
     /// What store and machine said when they failed.
     store_said: Option<String>,
     machine_said: Option<String>,
@@ -114,7 +114,7 @@ impl Replica {
             held_until: None,
             fetches: Fetches::default(),
             loads: BTreeMap::new(),
-            load_failed: false,
+            unread: BTreeSet::new(),
             store_said: None,
             machine_said: None,
             stopped: false,

@@ -239,3 +239,34 @@ fn what_is_behind_the_end_is_not_there() {
 fn what_the_log_begins_after_is_compacted() {
     assert_eq!(given(&ask(Position::new(1, 1))).found, Found::Compacted);
 }
+
+/// A member that runs does not know that its entry 3 is damaged. It still has 4 and 5, and may be the
+/// only one that has: to say that all of it is damaged makes whoever asks believe that nobody has it,
+/// and stop. It has also found out that it cannot read what it acknowledged.
+#[test]
+fn what_can_still_be_read_is_given() {
+    let (mut replica, link) = member();
+    let last = Position::new(1, 5);
+    let body = Body::Fetch(Box::new(Fetch { id: 7, from: Index(2), last }));
+    let envelope = Envelope { group: 0, from: PEER, to: ME, boot: 1, body };
+    replica.step(Instant(3_000_000), Input::Signal { link, signal: Signal::Received(envelope) });
+    let mut all = Vec::new();
+    for _ in 0..20 {
+        let some = jobs(&mut replica);
+        let load = some.iter().find_map(|job| match job {
+            Job::Load { load, from, to, .. } => Some((*load, *from, *to)),
+            _ => None,
+        });
+        all.extend(some);
+        let Some((load, from, to)) = load else { break };
+        let result = if from <= Index(3) && Index(3) < to {
+            Err(skiff_core::LoadError::Failed)
+        } else {
+            Ok((from.0..to.0).map(|index| entry(1, index)).collect())
+        };
+        replica.step(Instant(4_000_000), Input::Loaded { load, result });
+    }
+    let given = given(&all);
+    assert_eq!(given.found, Found::Entries);
+    assert_eq!(given.entries.last().map(Entry::position), Some(last));
+}

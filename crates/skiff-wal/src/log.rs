@@ -194,15 +194,28 @@ impl<D: Disk> Log<D> {
             self.group.begins_anew = self.tail.last != self.tail.base;
             self.group.push(&Record::BeginAfter(base));
         }
+        // What is cut and the first entry in its place are in one batch: behind damage nobody could tell
+        // with what a log ends that was only cut.
+        let mut follows_cut = false;
         if let Some(from) = write.truncate_from {
+            let first = write
+                .entries
+                .first()
+                .map_or(0, |entry| record::entry_len(entry.payload.body().len()));
+            let length = self.group.draft.len() + record::HEAD + 8 + first;
+            if length > self.options.batch_size() && write.begin_after.is_none() {
+                self.flush_any()?;
+            }
             self.group.push(&Record::TruncateFrom(from));
+            follows_cut = true;
         }
         let mut has_begun = write.begin_after.is_some() || write.truncate_from.is_some();
         let mut is_split = false;
         for entry in &write.entries {
             let payload = entry.payload.body();
             let length = self.group.draft.len() + record::entry_len(payload.len());
-            if length > self.options.batch_size() && !self.group.draft.is_empty() {
+            let may_split = !mem::take(&mut follows_cut) && !self.group.draft.is_empty();
+            if length > self.options.batch_size() && may_split {
                 self.flush()?;
                 is_split |= has_begun;
                 self.group.is_split = is_split;

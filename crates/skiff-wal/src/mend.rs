@@ -46,17 +46,14 @@ impl Mends {
         for number in files.mends.keys() {
             let place = Place { segment: *number, offset: FIRST_BATCH };
             let mut walk = Walk::from(disk, &files.mends, log, place);
-            let read = match walk.step()? {
-                Step::Batch(batch) => {
-                    let entries = batch.records.iter().map(|(at, record)| match record {
-                        Record::Entry(raw) => without_command(raw).map(|entry| (*at, entry)),
-                        _ => Err(Malformed { what: "piece" }),
-                    });
-                    let entries: Result<Vec<_>, _> = entries.collect();
-                    entries.ok().map(|entries| Mend { place, prev: batch.header.base, entries })
-                }
-                Step::End(_) => None,
-            };
+            // The header of the file is not needed: the batch says for itself where it belongs.
+            walk.resume(place);
+            // A read that is wrong once would cost what is perhaps the last copy.
+            let mut read = read_piece(&mut walk)?;
+            if read.is_none() {
+                walk.read_anew();
+                read = read_piece(&mut walk)?;
+            }
             let last = read.as_ref().and_then(|mend| mend.entries.last());
             // What is damaged is asked for once more.
             if let (Some(Position { index, term }), Some(mend)) =
@@ -72,6 +69,18 @@ impl Mends {
     pub(crate) fn ending_with(&self, last: Position) -> Option<&Mend> {
         self.pieces.get(&(last.index, last.term))
     }
+}
+
+/// The piece that a walk comes to, if it is one and is well.
+fn read_piece<D: Disk>(walk: &mut Walk<'_, D>) -> io::Result<Option<Mend>> {
+    let Step::Batch(batch) = walk.step()? else { return Ok(None) };
+    let entries = batch.records.iter().map(|(at, record)| match record {
+        Record::Entry(raw) => without_command(raw).map(|entry| (*at, entry)),
+        _ => Err(Malformed { what: "piece" }),
+    });
+    let entries: Result<Vec<_>, _> = entries.collect();
+    let (place, prev) = (batch.header.place, batch.header.base);
+    Ok(entries.ok().map(|entries| Mend { place, prev, entries }))
 }
 
 /// Keeps a piece, durably: `entries` follow `prev` and each other.

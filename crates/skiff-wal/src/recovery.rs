@@ -121,7 +121,10 @@ pub(crate) fn recover<D: Disk>(
             let proof = "no batch is left at the start of the log";
             return Err(search.corrupt(&end, Index::ZERO, proof));
         }
-        search.judge(&end, &last, kept.synced, replay.recovered.last.index)?;
+        // A torn batch that is newer than what is known to be synced tells all that was before it.
+        let is_told = end.header.is_some_and(|torn| torn.number > kept.synced);
+        let synced = if is_told { last.number } else { kept.synced };
+        search.judge(&end, &last, synced, replay.recovered.last.index)?;
         replay.recovered.remarks.extend(unread);
         break (end, last, behind);
     };
@@ -256,13 +259,15 @@ impl<D: Disk> Search<'_, D> {
         }
     }
 
-    /// Whether nothing was ever written at the end, as far as that can be read. As batches follow each
+    /// Whether no batch was ever written at the end, as far as that can be read. As batches follow each
     /// other without a gap, what stands behind it, be it unreadable, is no part of the log.
     fn is_bare(&self, end: &End) -> bool {
         let Some(found) = self.segments.get(&end.place.segment) else { return false };
         let mut window = Window::for_reading(self.disk.clone(), 0);
         let sector = window.get(end.place, found.size, 512);
-        end.header.is_none() && sector.is_ok_and(|bytes| bytes.iter().all(|byte| *byte == 0))
+        let is_old = self.is_recycled(end.place.segment);
+        let is_bare = |bytes: &[u8]| is_old || bytes.iter().all(|byte| *byte == 0);
+        end.header.is_none() && sector.is_ok_and(is_bare)
     }
 
     /// A segment gets its length before it is used, and that is synced: no power cut makes it shorter.
@@ -341,7 +346,8 @@ impl<D: Disk> Search<'_, D> {
         for (number, found) in self.mends {
             if replay.used.contains(number) {
                 segments.insert(*number, found.size);
-            } else {
+            } else if !is_damaged {
+                // While anything is damaged, one that looks useless may just have been read wrongly.
                 left_over.push(found.name.clone());
             }
         }

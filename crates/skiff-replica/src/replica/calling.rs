@@ -129,7 +129,9 @@ impl Replica {
         };
         let index = match &self.phase {
             Phase::Member(member) => member.applied,
-            Phase::Fresh | Phase::Entering(_) | Phase::Mending(_) => Index::ZERO,
+            // Its machine has not been brought to any state yet.
+            Phase::Mending(_) => return self.refuse(token, Refused::NotLeader { leader: None }),
+            Phase::Fresh | Phase::Entering(_) => Index::ZERO,
         };
         self.calls.advance(token, Stage::Reading(query));
         if let Some(job) = self.read_ready(token, index) {

@@ -116,6 +116,16 @@ impl Replica {
     pub(super) fn fetch_loaded(&mut self, load: LoadId, result: Result<Vec<Entry>, LoadError>) {
         let Some(mut serving) = self.fetches.under_way.remove(&load.0) else { return };
         let (link, id, last) = (serving.link, serving.fetch.id, serving.fetch.last);
+        let failed = matches!(result, Err(LoadError::Failed));
+        if failed && serving.from < serving.to {
+            // What stands nearer to the end may be well: half as much is tried.
+            let half = (serving.to.0 - serving.from.0) / 2;
+            serving.from = Index(serving.to.0 - half.min(serving.to.0 - serving.from.0 - 1));
+            return self.read_for(serving);
+        }
+        if self.note_load(serving.from, failed) {
+            return;
+        }
         let entries = match result {
             Ok(entries) => entries,
             Err(LoadError::Compacted) => return self.answer_fetch(link, id, Found::Compacted),

@@ -157,13 +157,27 @@ impl Replica {
     /// Old entries were read back, or could not be. A read may fail once; a node that cannot read what it
     /// acknowledged must not lead, nor vote as if it had it: it ends, and finds out at its next start.
     pub(super) fn loaded(&mut self, load: LoadId, result: Result<Vec<Entry>, LoadError>) {
-        let from = self.loads.remove(&load);
         let failed = matches!(result, Err(LoadError::Failed));
-        let failed_before = std::mem::replace(&mut self.load_failed, failed);
-        if let (true, true, Some(from)) = (failed, failed_before, from) {
-            return self.fail(ReplicaError::Unreadable { from });
+        if let Some(from) = self.loads.remove(&load)
+            && self.note_load(from, failed)
+        {
+            return;
         }
         self.step_core(core::Input::Loaded { load, result });
+    }
+
+    /// Notes whether entries could be read from here on. Whether that ends the node: not while it has no
+    /// core, since then it is being mended anyway.
+    pub(super) fn note_load(&mut self, from: Index, failed: bool) -> bool {
+        if !failed {
+            self.unread.remove(&from);
+            return false;
+        }
+        let ends = !self.unread.insert(from) && self.raft().is_some();
+        if ends {
+            self.fail(ReplicaError::Unreadable { from });
+        }
+        ends
     }
 
     pub(super) fn applied(&mut self, index: Index) {

@@ -3,6 +3,7 @@
 //! or shown is there, nothing is there that nobody asked for, and a power cut alone never keeps a
 //! node from starting.
 
+use std::collections::BTreeMap;
 use std::env;
 
 use skiff_core::{Entry, HardState, Index, NodeId, Position, Term, Write};
@@ -99,6 +100,8 @@ pub(super) struct Life {
     count: u64,
     trace: Vec<String>,
     seen: Seen,
+    /// How large each entry is.
+    sizes: BTreeMap<(u64, u64), usize>,
 }
 
 /// What goes wrong in an action.
@@ -139,6 +142,7 @@ impl Life {
             count: 0,
             trace: Vec::new(),
             seen: Seen::default(),
+            sizes: BTreeMap::new(),
         };
         life.size = life.pick(&[2_048, 2_560, 4_096, 8_192, 40_000]);
         life.identities = vec![life.identity.clone()];
@@ -268,9 +272,11 @@ impl Life {
         let large = self.chance(3);
         let (count, most) = if large { (self.below(7) + 1, 3_000) } else { (self.below(4), 200) };
         let term = if count > 0 { Term(term.0.max(1)) } else { term };
-        let size = |life: &mut Self| usize::try_from(life.below(most)).unwrap();
-        let entries: Vec<Entry> =
-            (first..first + count).map(|index| entry(term.0, index, size(self))).collect();
+        let entries = (first..first + count).map(|index| {
+            let size = usize::try_from(self.below(most)).unwrap();
+            self.the_entry(term.0, index, size)
+        });
+        let entries: Vec<Entry> = entries.collect();
         let vote = self.chance(3).then(|| NodeId(u128::from(self.below(5))));
         Write {
             hard_state: HardState { term, vote },
@@ -278,6 +284,11 @@ impl Life {
             entries,
             ..Write::default()
         }
+    }
+
+    /// The entry of this term and index: there is one, however often it is cut and comes again.
+    fn the_entry(&mut self, term: u64, index: u64, size: usize) -> Entry {
+        entry(term, index, *self.sizes.entry((term, index)).or_insert(size))
     }
 
     fn append(&mut self) {
@@ -408,7 +419,8 @@ impl Life {
         let first = base.index.0 + 1;
         let count = self.below(4);
         let size = usize::try_from(self.pick(&[30, 400, 1_500])).unwrap();
-        let entries = (first..first + count).map(|index| entry(term, index, size)).collect();
+        let entries = (first..first + count).map(|index| self.the_entry(term, index, size));
+        let entries = entries.collect();
         let anew = Write { hard_state, begin_after, entries, ..Write::default() };
         let mut writes = vec![anew];
         if self.chance(2) {
