@@ -1,6 +1,7 @@
 //! Long lives with damage, torn ends and mending in turn; and pieces that are read wrongly.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
+#![allow(clippy::cast_possible_truncation, reason = "small numbers")]
 
 mod common;
 
