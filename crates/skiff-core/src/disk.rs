@@ -8,6 +8,9 @@ use crate::{
     types::{HardState, Instant, WriteId},
 };
 
+/// Where there is no room, a write is tried again after this long at the latest, in nanoseconds.
+const RETRY_MAX: u64 = 1_000_000_000;
+
 #[derive(Clone, Debug)]
 pub(crate) struct Disk {
     /// Term and vote as the last finished write left them.
@@ -16,6 +19,8 @@ pub(crate) struct Disk {
     last_id: WriteId,
     /// After a refused write: when to try again.
     pub(crate) retry_at: Option<Instant>,
+    /// So many writes were refused since the last that was not.
+    pub(crate) refusals: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +34,7 @@ pub(crate) struct Outstanding {
 
 impl Disk {
     pub(crate) const fn new(durable: HardState) -> Self {
-        Self { durable, outstanding: None, last_id: WriteId::ZERO, retry_at: None }
+        Self { durable, outstanding: None, last_id: WriteId::ZERO, retry_at: None, refusals: 0 }
     }
 
     /// The durability gate for whatever carries a term.
@@ -69,20 +74,28 @@ impl Disk {
     pub(crate) fn persisted(&mut self, write: WriteId, log: &mut Log) {
         if let Some(done) = self.outstanding.take_if(|one| one.id <= write) {
             self.durable = done.hard_state;
+            self.refusals = 0;
             log.persisted(done.id);
         }
     }
 
-    /// A write was refused and left no trace. Whether it was the outstanding one.
-    pub(crate) fn refused(&mut self, write: WriteId, log: &mut Log, retry_at: Instant) -> bool {
-        match self.outstanding.take_if(|one| one.id == write) {
-            Some(_) => {
-                log.refused(write);
-                self.retry_at = Some(retry_at);
-                true
-            }
-            None => false,
+    /// A write was refused and left no trace. Whether it was the outstanding one. It is tried again
+    /// after a heartbeat, then after twice as long, and so on.
+    pub(crate) fn refused(
+        &mut self,
+        write: WriteId,
+        log: &mut Log,
+        now: Instant,
+        heartbeat: u64,
+    ) -> bool {
+        if self.outstanding.take_if(|one| one.id == write).is_none() {
+            return false;
         }
+        log.refused(write);
+        let pause = heartbeat.saturating_mul(1 << self.refusals.min(16));
+        self.retry_at = Some(now.after(pause.min(RETRY_MAX.max(heartbeat))));
+        self.refusals = self.refusals.saturating_add(1);
+        true
     }
 
     /// Ends the pause after a refused write.

@@ -90,7 +90,7 @@ fn log(log: &Log, to: &mut impl Hasher) {
 
 fn disk(disk: &Disk, local: &Local, to: &mut impl Hasher) {
     let patience = local.config.max_election_timeout;
-    (disk.durable, disk.retry_at.map(|at| at.since(local.now))).hash(to);
+    (disk.durable, disk.retry_at.map(|at| at.since(local.now)), disk.refusals).hash(to);
     disk.outstanding
         .map(|write| (write.hard_state, age(write.since, local, patience + 1)))
         .hash(to);

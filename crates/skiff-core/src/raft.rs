@@ -457,8 +457,9 @@ impl Raft {
     fn fault(&mut self, fault: Fault) {
         match fault {
             Fault::WriteRefused { write } => {
-                let retry_at = self.local.now.after(self.local.config.heartbeat_interval);
-                if !self.local.disk.refused(write, &mut self.local.log, retry_at) {
+                let local = &mut self.local;
+                let heartbeat = local.config.heartbeat_interval;
+                if !local.disk.refused(write, &mut local.log, local.now, heartbeat) {
                     return;
                 }
                 self.local.outbox.event(Event::WriteRefused { write });
