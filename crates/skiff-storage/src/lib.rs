@@ -16,5 +16,5 @@ pub use recovered::{Hole, Recovered};
 pub use skiff_core::{Entry, Write};
 pub use span::Span;
 pub use store::{
-    Done, LogReader, LogStore, Persistence, SnapshotMeta, SnapshotStore, Store, Written,
+    Done, LogReader, LogStore, Persistence, Room, SnapshotMeta, SnapshotStore, Store, Written,
 };

@@ -1,6 +1,6 @@
 //! The traits a provider of storage implements.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use skiff_core::{Entry, Index, Membership, Position, Write};
@@ -126,6 +126,25 @@ pub trait LogReader: Send + Sync {
     /// [`Missing`](StoreError::Missing) if it ends before it; otherwise as the medium has it. An
     /// error is never answered by leaving entries out.
     fn read(&self, from: Index, to: Index, bytes_max: usize) -> Result<Vec<Entry>, StoreError>;
+
+    /// How much room the log has to grow; `None` if that is not known, or if there is no limit. May
+    /// block. It is asked now and then, at the same time as all the rest.
+    fn room(&self) -> Option<Room> {
+        None
+    }
+}
+
+/// How much room a log has to grow.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Room {
+    /// Where, for people.
+    pub path: PathBuf,
+    /// So many bytes can still be written, in what was set aside for the log before as well.
+    pub free: u64,
+    /// So many bytes there are, used and free.
+    pub total: u64,
+    /// So many bytes are set aside at once when the log grows.
+    pub step: u64,
 }
 
 /// What is known of a snapshot without reading it.

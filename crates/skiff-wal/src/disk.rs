@@ -66,8 +66,26 @@ pub trait Disk: Clone + Send + Sync + 'static {
     /// As the system has it. What was not durable before may never become so.
     fn sync_dir(&self) -> io::Result<()>;
 
+    /// How much room there is; `None` if that is not known, or if there is no limit.
+    ///
+    /// # Errors
+    ///
+    /// As the system has it.
+    fn space(&self) -> io::Result<Option<Space>> {
+        Ok(None)
+    }
+
     /// How a file is called in messages; the folder itself for an empty name.
     fn path(&self, name: &str) -> PathBuf;
+}
+
+/// The room on a disk, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Space {
+    /// What this process may still use.
+    pub free: u64,
+    /// All there is.
+    pub total: u64,
 }
 
 /// An open file, for reading and writing at any place from any thread.

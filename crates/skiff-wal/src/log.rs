@@ -256,7 +256,7 @@ impl<D: Disk> Log<D> {
         self.follow(&header);
         self.group.flushed();
         if !self.is_ordered && self.offset > self.current.size / 2 {
-            self.order();
+            self.order(self.options.segment_size());
         }
         Ok(())
     }
@@ -279,7 +279,10 @@ impl<D: Disk> Log<D> {
         }
         self.link = Link::after(&header);
         self.directory.has_synced(header.number);
-        self.shared.write().segments.insert(next.number, next.size);
+        let mut visible = self.shared.write();
+        visible.segments.insert(next.number, next.size);
+        visible.left = next.size;
+        drop(visible);
         self.current = next;
         self.offset = FIRST_BATCH;
         Ok(())
@@ -287,26 +290,29 @@ impl<D: Disk> Log<D> {
 
     /// A segment that has room for a batch of `span` bytes.
     fn next_segment_for(&mut self, span: u64) -> Result<Segment<D::File>, StoreError> {
-        if !self.is_ordered {
-            self.order();
-        }
-        self.is_ordered = false;
-        let next = match self.supply.take() {
-            // That was when it was ordered. There may be room by now.
-            Err(StoreError::Full { .. }) => {
-                self.order();
-                self.is_ordered = false;
-                self.supply.take()?
-            }
-            taken => taken?,
-        };
         let needed = FIRST_BATCH + span + RESERVE;
-        if next.size >= needed {
-            return Ok(next);
+        if self.is_ordered {
+            match self.take() {
+                Ok(next) if next.size >= needed => return Ok(next),
+                Ok(next) => self.spare.push(segment::name(next.number)),
+                // That was when it was ordered. There may be room by now.
+                Err(StoreError::Full { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
-        self.spare.push(segment::name(next.number));
-        let order = Order { reuse: None, ..self.next_order(needed) };
-        segment::make(self.directory.disk(), &order)
+        self.order(needed.max(self.options.segment_size()));
+        self.take()
+    }
+
+    /// Takes the segment that was ordered.
+    fn take(&mut self) -> Result<Segment<D::File>, StoreError> {
+        self.is_ordered = false;
+        let taken = self.supply.take();
+        if let Err(StoreError::Full { .. }) = &taken {
+            // Nothing was made. Whoever tries again and again uses up no numbers.
+            self.next_segment -= 1;
+        }
+        taken
     }
 
     fn header(&self, hard_state: HardState, first_segment: u64) -> BatchHeader {
@@ -340,6 +346,7 @@ impl<D: Disk> Log<D> {
             }
         }
         visible.span = self.tail.span();
+        visible.left = self.current.size.saturating_sub(self.offset);
         if header.first_segment > self.first_segment {
             self.first_segment = header.first_segment;
             let kept = visible.segments.split_off(&self.first_segment);
@@ -351,9 +358,9 @@ impl<D: Disk> Log<D> {
     }
 
     /// Orders the next segment, so that it is there when this one is full.
-    fn order(&mut self) {
+    fn order(&mut self, size: u64) {
         self.is_ordered = true;
-        let order = self.next_order(self.options.segment_size());
+        let order = self.next_order(size);
         self.supply.order(order);
         self.remove_spare();
     }
@@ -369,7 +376,9 @@ impl<D: Disk> Log<D> {
     fn next_order(&mut self, size: u64) -> Order {
         let number = self.next_segment;
         self.next_segment += 1;
-        Order { log: self.log, number, size, reuse: self.spare.pop() }
+        // A file of the usual size is of no use for a longer one.
+        let reuse = if size > self.options.segment_size() { None } else { self.spare.pop() };
+        Order { log: self.log, number, size, reuse }
     }
 
     /// The first batch of an opening: it ends whatever was torn, and is above all numbers seen.

@@ -212,7 +212,10 @@ fn start<D: Disk>(
     let file = opened.map_err(|error| StoreError::io("open", disk.path(&name), error))?;
     let current = Segment { number: end.segment, size, file };
     let segments = recovery.segments;
-    let shared = Arc::new(Shared::new(Visible { span: tail.span(), extents, segments, cuts: 0 }));
+    let (span, step) = (tail.span(), options.segment_size());
+    let left = size.saturating_sub(end.offset);
+    let visible = Visible { span, extents, segments, cuts: 0, left, step };
+    let shared = Arc::new(Shared::new(visible));
     let next_mend = recovery.next_mend;
     let mut log = Log {
         supply,

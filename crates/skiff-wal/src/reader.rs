@@ -7,13 +7,14 @@ use std::{
 };
 
 use skiff_core::{Entry, Index};
-use skiff_storage::{LogReader, Span, StoreError};
+use skiff_storage::{LogReader, Room, Span, StoreError};
 
 use crate::{
     batch::{BatchHeader, HEADER},
-    disk::Disk,
+    disk::{Disk, DiskFile},
     place::{LogId, Place},
     record::Record,
+    segment,
     tail::{Extent, Extents, HOLE},
     window::Window,
 };
@@ -26,6 +27,10 @@ pub(crate) struct Visible {
     pub(crate) segments: BTreeMap<u64, u64>,
     /// Raised when entries are cut off or segments given up: a reader that was at it begins again.
     pub(crate) cuts: u64,
+    /// So many bytes are left in the segment that is written.
+    pub(crate) left: u64,
+    /// How long the next segment is made.
+    pub(crate) step: u64,
 }
 
 pub(crate) struct Shared(RwLock<Visible>);
@@ -78,6 +83,23 @@ impl<D: Disk> LogReader for Reader<D> {
                 Ok(None) | Err(_) => {}
             }
         }
+    }
+
+    /// What is free on the disk, the rest of the segment that is written, and the files that were made
+    /// ahead or are kept to be used again.
+    fn room(&self) -> Option<Room> {
+        let space = self.disk.space().ok()??;
+        let names = self.disk.list().unwrap_or_default();
+        let (left, step, ahead) = {
+            let visible = self.shared.read();
+            let is_ahead = |number| !visible.segments.contains_key(&number);
+            let ahead = names.iter().filter(|name| segment::number(name).is_some_and(is_ahead));
+            (visible.left, visible.step, ahead.collect::<Vec<_>>())
+        };
+        // One that is gone by now is free.
+        let sizes = ahead.into_iter().filter_map(|name| self.disk.open(name).ok()?.size().ok());
+        let free = space.free + left + sizes.sum::<u64>();
+        Some(Room { path: self.disk.path(""), free, total: space.total, step })
     }
 }
 
@@ -138,7 +160,7 @@ impl<D: Disk> Reader<D> {
         let (mut place, mut skip, mut next) = (extent.place(), extent.skip, extent.first);
         while next < end {
             let failed = |error| {
-                StoreError::io("read", self.disk.path(&crate::segment::name(place.segment)), error)
+                StoreError::io("read", self.disk.path(&segment::name(place.segment)), error)
             };
             let batch = batch_at(window, size, self.log, place).map_err(failed)?;
             let (header, payload) = batch.map_err(|reason| self.damaged(place, next, reason))?;
@@ -180,7 +202,7 @@ impl<D: Disk> Reader<D> {
 
     fn damaged(&self, place: Place, index: Index, reason: &str) -> StoreError {
         StoreError::Corrupt {
-            path: self.disk.path(&crate::segment::name(place.segment)),
+            path: self.disk.path(&segment::name(place.segment)),
             offset: place.offset,
             index: Some(index),
             reason: reason.to_owned(),

@@ -14,7 +14,11 @@ use skiff_core::{Entry, Index, LogTime, NodeId, Payload, Term, Write};
 use skiff_storage::{
     Done, OnLostData, Opening, Persistence, SnapshotMeta, Standing, Store, StoreError,
 };
-use skiff_wal::{DiskPersistence, FORMAT, inspect::inspect};
+use skiff_wal::{
+    DiskPersistence, FORMAT,
+    disk::{Disk, files::FileDisk},
+    inspect::inspect,
+};
 use tempfile::TempDir;
 
 fn opening() -> Opening {
@@ -172,4 +176,13 @@ fn a_copy_of_the_folder_is_a_folder() {
     let mut copied = open(copy.path());
     assert_eq!(copied.log.load().unwrap().last.index, Index(99));
     assert_eq!(copied.identity.boot, 2);
+}
+
+#[test]
+fn a_real_folder_tells_the_room_there_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = FileDisk::new(dir.path());
+    let space = disk.space().unwrap().expect("this file system has a size");
+    assert!(0 < space.free && space.free <= space.total, "{space:?}");
+    assert!(FileDisk::new(dir.path().join("not there")).space().is_err());
 }

@@ -8,9 +8,9 @@ use std::{
     process,
 };
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, flock, statvfs};
 
-use super::{Disk, DiskFile, LockError};
+use super::{Disk, DiskFile, LockError, Space};
 
 const LOCK: &str = "LOCK";
 
@@ -83,6 +83,14 @@ impl Disk for FileDisk {
 
     fn sync_dir(&self) -> io::Result<()> {
         File::open(&self.dir)?.sync_all()
+    }
+
+    fn space(&self) -> io::Result<Option<Space>> {
+        let found = statvfs(&self.dir)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+        // Some file systems have no size.
+        let is_known = found.f_blocks > 0;
+        Ok(is_known.then(|| Space { free: bytes(found.f_bavail), total: bytes(found.f_blocks) }))
     }
 
     fn path(&self, name: &str) -> PathBuf {

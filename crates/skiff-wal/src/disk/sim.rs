@@ -26,7 +26,7 @@ pub use self::{
     state::Counts,
     unsynced::{Fate, PAGE, SECTOR, Unsynced, UnsyncedCount},
 };
-use super::{Disk, LockError};
+use super::{Disk, LockError, Space};
 
 /// A folder in memory. Clones are the same folder.
 #[derive(Clone, Default)]
@@ -175,6 +175,13 @@ impl Disk for SimDisk {
         state.change_folder()?;
         state.counts.dir_syncs += 1;
         state.sync_names()
+    }
+
+    fn space(&self) -> io::Result<Option<Space>> {
+        let state = self.state();
+        let used = state.used();
+        let space = |limit: u64| Space { free: limit.saturating_sub(used), total: limit.max(used) };
+        Ok(state.faults.room.map(space))
     }
 
     fn path(&self, name: &str) -> PathBuf {

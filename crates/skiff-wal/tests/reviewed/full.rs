@@ -1,8 +1,10 @@
 //! Disks that are full at one byte after the other: whatever did not fit, what was there is there, and when
 //! there is room again it goes on.
 
-use skiff_core::Position;
-use skiff_storage::{Identity, InstanceId, SnapshotMeta, SnapshotStore, Standing, StoreError};
+use skiff_core::{Position, Write};
+use skiff_storage::{
+    Identity, InstanceId, LogReader, SnapshotMeta, SnapshotStore, Standing, StoreError,
+};
 use skiff_wal::{
     Opened,
     disk::{
@@ -152,6 +154,75 @@ fn a_snapshot_that_does_not_fit() {
         assert_eq!(Model::of(&opened), model.after(&append(1, 2, 3)));
     }
     assert!((30..50).contains(&refused), "{refused}");
+}
+
+/// The numbers of all segments there are.
+fn numbers(disk: &SimDisk) -> Vec<u64> {
+    let names = disk.list().unwrap();
+    let numbers = names.iter().filter_map(|name| name.strip_prefix("log-")?.parse().ok());
+    let mut numbers: Vec<u64> = numbers.collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+/// A node that tries again and again, for a day, does not go through its numbers; whatever had to
+/// become of the file, a part of it or nothing. Nor where room is lacking for a long segment only.
+#[test]
+fn a_try_that_makes_nothing_uses_up_no_number() {
+    for (room, size) in [(0, 30), (700, 30), (TINY, 3 * 2_048)] {
+        let (disk, mut model) = nearly_full_segment();
+        let (disk, mut opened) = with_room(&disk, room);
+        let mut write = |index: u64| {
+            let write = Write { entries: vec![entry(1, index, size)], ..append(1, index, index) };
+            let result = try_put(&mut opened.log, write.clone());
+            if result.is_ok() {
+                model = model.after(&write);
+            }
+            result
+        };
+        let first = (2..9).find(|index| write(*index).is_err()).unwrap();
+        let (last, before) = (numbers(&disk).pop().unwrap(), used(&disk));
+        for _ in 0..50 {
+            assert_full(write(first), "it is full");
+            assert_eq!(used(&disk), before, "nothing is left of it");
+        }
+        disk.limit(None);
+        write(first).unwrap();
+        assert_eq!(numbers(&disk).pop(), Some(last + 1), "room for {room}");
+        assert_holds(&disk, &model, "with room");
+    }
+}
+
+/// What is free on the disk, and all that the log has set aside already.
+#[test]
+fn the_room_of_a_log_is_what_it_can_still_write() {
+    const PLENTY: u64 = 1 << 20;
+    let disk = SimDisk::new();
+    let mut opened = open(&disk, TINY);
+    let reader = opened.log.reader();
+    assert_eq!(reader.room(), None, "there is no limit");
+    disk.limit(Some(PLENTY));
+    let room = reader.room().unwrap();
+    assert_eq!((room.total, room.step, room.path), (PLENTY, TINY, disk.path("")));
+    let mut before = room.free;
+    let mut index = 1;
+    while numbers(&disk).len() < 9 {
+        put(&mut opened.log, append(1, index, index + 1));
+        index += 1;
+        let free = reader.room().unwrap().free;
+        // A batch, perhaps with the one that names the next segment; and the header of that.
+        assert!(free < before && before - free <= TINY, "{before}, then {free}");
+        before = free;
+    }
+    // All but the last segment becomes free or is used again.
+    let last = index - 1;
+    put(&mut opened.log, begin_after(1, last, append(1, index, index + 1)));
+    let free = reader.room().unwrap().free;
+    assert!(free > before + 4 * TINY, "{before}, then {free}");
+    disk.limit(Some(0));
+    let room = reader.room().unwrap();
+    assert_eq!((room.total, room.free < 4 * TINY), (used(&disk), true), "{room:?}");
+    assert!(room.free > 0, "what was set aside is still there");
 }
 
 /// Also where the mark of the opening needs a segment more.
