@@ -22,6 +22,12 @@ pub enum CommandError {
         /// How many bytes wait.
         bytes: usize,
     },
+    /// The leader has no room for its log. The command had no effect: try again once room was made.
+    #[error("{reason}")]
+    Full {
+        /// Where there is none, how much is free, and what to do.
+        reason: String,
+    },
     /// The command is larger than allowed. It had no effect.
     #[error("the command has {size} bytes, the limit is {limit}")]
     TooLarge {
@@ -128,6 +134,7 @@ impl CommandError {
         match self {
             Self::NotLeader { .. } => code::NOT_LEADER,
             Self::Busy { .. } => code::BUSY,
+            Self::Full { .. } => code::FULL,
             Self::TooLarge { .. } => code::TOO_LARGE,
             Self::Timeout { .. } => code::TIMEOUT,
             Self::LeadershipLost { .. } => code::LEADERSHIP_LOST,
@@ -145,6 +152,7 @@ impl CommandError {
         match self {
             Self::NotLeader { .. }
             | Self::Busy { .. }
+            | Self::Full { .. }
             | Self::TooLarge { .. }
             | Self::Unsupported { .. } => Outcome::NotApplied,
             Self::LeadershipLost { .. } | Self::Disconnected => Outcome::Unknown,
@@ -211,6 +219,7 @@ impl From<Refused> for CommandError {
         match refused {
             Refused::NotLeader { leader } => Self::NotLeader { leader },
             Refused::Busy { bytes } => Self::Busy { bytes },
+            Refused::Full { reason } => Self::Full { reason },
             Refused::TooLarge { size, limit } => Self::TooLarge { size, limit },
             Refused::Timeout { outcome, position } => Self::Timeout { outcome, position },
             Refused::LeadershipLost { position, leader } => {
@@ -232,6 +241,8 @@ impl From<Refused> for ReadError {
                 Self::NotLeader { leader }
             }
             Refused::Busy { bytes } => Self::Busy { bytes },
+            // Nobody refuses a read for that.
+            full @ Refused::Full { .. } => Self::Other(Box::new(full.into())),
             Refused::TooLarge { size, limit } => Self::Undecodable {
                 reason: format!("the question has {size} bytes, the limit is {limit}"),
             },

@@ -147,13 +147,22 @@ pub enum Event {
         /// The write.
         write: WriteId,
     },
-    /// The store had no room for a write; it will be tried again.
+    /// There is less room for the log than is kept for what is promised already: while this node
+    /// leads, it takes no commands. Told once, until [`RoomAgain`](Self::RoomAgain).
+    Full {
+        /// How much is free, and what to do.
+        reason: String,
+    },
+    /// The store had no room for a write; it will be tried again. Told once, until
+    /// [`RoomAgain`](Self::RoomAgain).
     WriteRefused {
         /// The write.
         write: WriteId,
         /// What the store said.
         reason: String,
     },
+    /// There is room again, and writes go through.
+    RoomAgain,
     /// Old entries could not be read back; it will be tried again.
     LoadFailed {
         /// The first entry wanted.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use skiff_core::{Entry, Index, Instant, LoadError, LoadId, Position, Token, WriteId};
-use skiff_storage::{Recovered, StoreError};
+use skiff_storage::{Recovered, Room, StoreError};
 use skiff_transport::{Consistency, Signal};
 
 use crate::{job::LinkId, refused::Refused};
@@ -66,6 +66,12 @@ pub enum Input {
         recoverable: bool,
         /// Why, in words.
         reason: String,
+    },
+    /// The log's room, as it tells it. The driver looks about once a second, and after a write was
+    /// refused; never for a command.
+    Room {
+        /// `None` if that is not known.
+        room: Option<Room>,
     },
     /// The answer to a [`Job::Load`](crate::Job::Load).
     Loaded {

@@ -17,6 +17,7 @@ mod refused;
 mod replica;
 mod settings;
 mod status;
+mod vacancy;
 
 pub use applier::{Applier, ApplyError};
 pub use call_error::{CommandError, ReadError};

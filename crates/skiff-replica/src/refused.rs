@@ -61,6 +61,11 @@ pub enum Refused {
         /// How many bytes wait.
         bytes: usize,
     },
+    /// There is no room for the log.
+    Full {
+        /// How much is free, and what to do.
+        reason: String,
+    },
     /// The command is larger than allowed.
     TooLarge {
         /// Its size in bytes.
@@ -111,6 +116,7 @@ pub enum Refused {
 pub(crate) mod code {
     pub(crate) const NOT_LEADER: &str = "ENOTLEADER";
     pub(crate) const BUSY: &str = "EBUSY";
+    pub(crate) const FULL: &str = "ENOSPC";
     pub(crate) const TOO_LARGE: &str = "ETOOLARGE";
     pub(crate) const TIMEOUT: &str = "ETIMEOUT";
     pub(crate) const LEADERSHIP_LOST: &str = "ELEADERSHIPLOST";
@@ -152,6 +158,7 @@ impl From<wire::Refusal> for Refused {
         match (refusal.code.as_str(), position) {
             (code::NOT_LEADER, _) => Self::NotLeader { leader },
             (code::BUSY, _) if numbers.len() == 1 => Self::Busy { bytes: numbers[0] },
+            (code::FULL, _) => Self::Full { reason: refusal.message },
             (code::TOO_LARGE, _) if numbers.len() == 2 => {
                 Self::TooLarge { size: numbers[0], limit: numbers[1] }
             }

@@ -31,6 +31,7 @@ use crate::{
     refused::Leader,
     settings::{Settings, Start},
     status::{PeerStatus, Status},
+    vacancy::Vacancy,
 };
 
 /// One node, without I/O.
@@ -68,6 +69,8 @@ pub struct Replica {
     loads: BTreeMap<LoadId, Index>,
     /// Where reads began that have failed, and have not been done since.
     unread: BTreeSet<Index>,
+    /// Whether the log has room.
+    vacancy: Vacancy,
     /// What store and machine said when they failed.
     store_said: Option<String>,
     machine_said: Option<String>,
@@ -115,6 +118,7 @@ impl Replica {
             fetches: Fetches::default(),
             loads: BTreeMap::new(),
             unread: BTreeSet::new(),
+            vacancy: Vacancy::default(),
             store_said: None,
             machine_said: None,
             stopped: false,
@@ -169,6 +173,10 @@ impl Replica {
             Input::Persisted { write } => self.persisted(write),
             Input::WriteFailed { write, recoverable, reason } => {
                 self.write_failed(write, recoverable, reason);
+            }
+            Input::Room { room } => {
+                let news = self.vacancy.measured(room.as_ref(), self.settings.reserve_bytes);
+                news.into_iter().for_each(|news| self.tell(news));
             }
             Input::Loaded { load, result } if Fetches::is_one(load) => {
                 self.fetch_loaded(load, result);

@@ -40,6 +40,9 @@ pub struct Settings {
     pub waiting_bytes: usize,
     /// How many bytes of requests from other nodes and clients may be under way here.
     pub remote_bytes: usize,
+    /// How much room the log keeps for itself, in bytes, besides two segments: with less, commands are
+    /// refused. It is never more than a twentieth of all there is.
+    pub reserve_bytes: u64,
     /// How often a request may be passed on.
     pub hops_max: u32,
 }
@@ -62,6 +65,7 @@ impl Settings {
             genesis_bytes: 4 << 20,
             waiting_bytes: 64 << 20,
             remote_bytes: 64 << 20,
+            reserve_bytes: 64 << 20,
             hops_max: 3,
         }
     }

@@ -82,6 +82,7 @@ impl Replica {
             return self.route_to_leader(token, wanted);
         }
         match wanted {
+            Wanted::Command(_) if self.vacancy.why_not().is_some() => self.refuse_for_room(token),
             Wanted::Command(command) => {
                 let time = member.log_time(self.now);
                 let input = core::Input::Propose { token, command, time };
@@ -199,8 +200,30 @@ impl Replica {
         self.hold(token, wanted);
     }
 
+    /// Refuses a command, which is not in the log, since there is no room for it.
+    fn refuse_for_room(&mut self, token: Token) {
+        let reason = self.vacancy.why_not().unwrap_or_default().to_owned();
+        self.refuse(token, Refused::Full { reason });
+    }
+
+    /// Refuses all commands that wait for this node to lead: without room it will not, and nobody else
+    /// can.
+    pub(super) fn refuse_held(&mut self) {
+        if !self.is_sole_voter() {
+            return;
+        }
+        let waits = |_, stage: &Stage| matches!(stage, Stage::Held(Wanted::Command(_)));
+        for token in self.calls.find(waits) {
+            self.refuse_for_room(token);
+        }
+    }
+
     /// Lets a call wait here until there is a leader, or its deadline.
     fn hold(&mut self, token: Token, wanted: Wanted) {
+        let is_command = matches!(wanted, Wanted::Command(_));
+        if is_command && self.vacancy.why_not().is_some() && self.is_sole_voter() {
+            return self.refuse_for_room(token);
+        }
         let waiting = self.calls.waiting_bytes();
         if self.is_new(token) && waiting > self.settings.waiting_bytes {
             return self.refuse(token, Refused::Busy { bytes: waiting });

@@ -121,6 +121,11 @@ impl Replica {
             core::Event::SlowDisk { write } => Event::SlowDisk { write },
             core::Event::WriteRefused { write } => {
                 let reason = self.store_said.clone().unwrap_or_default();
+                let is_news = self.vacancy.refuse(reason.clone());
+                self.refuse_held();
+                if !is_news {
+                    return;
+                }
                 Event::WriteRefused { write, reason }
             }
             core::Event::LoadFailed { from } => Event::LoadFailed { from },
@@ -142,6 +147,8 @@ impl Replica {
     pub(super) fn persisted(&mut self, write: WriteId) {
         if !self.log_begun() {
             self.step_core(core::Input::Persisted { write });
+            let news = self.vacancy.written();
+            news.into_iter().for_each(|news| self.tell(news));
         }
     }
 

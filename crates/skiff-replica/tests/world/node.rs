@@ -36,6 +36,8 @@ pub(crate) struct Spec {
     pub(crate) durable: bool,
     /// How long a write takes.
     pub(crate) disk: u64,
+    /// Whether there is no room on the disk: writes are refused.
+    pub(crate) full: bool,
     /// How long the machine takes for a batch.
     pub(crate) machine: u64,
     pub(crate) command_bytes: Option<usize>,
@@ -231,11 +233,16 @@ impl Node {
 
     /// Does a job of the disk or the machine, and tells what comes of it and after how long.
     pub(crate) fn work(&mut self, job: Job) -> Vec<(u64, Done)> {
+        let full = self.spec.full;
         let (disk, machine) = (self.spec.disk.max(MS / 10), self.spec.machine.max(MS / 100));
         let running = self.running.as_mut().expect("the node runs");
         let Store { log, snapshots, .. } = &mut running.store;
         let words = |result: Result<(), StoreError>| result.map_err(|error| error.to_string());
         let (after, input) = match job {
+            Job::Write(write) if full => {
+                let (recoverable, reason) = (true, "no room at all".to_owned());
+                (disk, Input::WriteFailed { write: write.id, recoverable, reason })
+            }
             Job::Write(write) => {
                 let id = write.id;
                 running.begun |= write.begin_after.is_some();
