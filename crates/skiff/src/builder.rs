@@ -208,6 +208,15 @@ impl<M: Snapshots> Builder<M> {
         self
     }
 
+    /// How much room on the disk is kept for what is promised already, in bytes, besides two files of
+    /// the log: with less, a leader refuses commands, and goes on by itself when there is more. Default:
+    /// 64 MiB; never more than a twentieth of the disk.
+    #[must_use]
+    pub const fn disk_reserve_bytes(mut self, bytes: u64) -> Self {
+        self.options.disk_reserve_bytes = bytes;
+        self
+    }
+
     /// A node that is put together and not started: to subscribe to, and to join peers with.
     ///
     /// # Errors

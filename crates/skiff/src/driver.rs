@@ -38,6 +38,8 @@ const NOTES_MAX: usize = 4096;
 const STATUS_EVERY: Duration = Duration::from_millis(50);
 /// So often the transport is told the time.
 const TICK_EVERY: Duration = Duration::from_millis(50);
+/// So often it is looked how much room the log has.
+const ROOM_EVERY: Duration = Duration::from_secs(1);
 
 pub(crate) struct Driver<M: Snapshots> {
     pub(crate) replica: Replica,
@@ -57,6 +59,10 @@ pub(crate) struct Driver<M: Snapshots> {
     pub(crate) now: Instant,
     /// When the transport was last told the time.
     pub(crate) ticked_at: Instant,
+    /// When it was last begun to look at the log's room.
+    pub(crate) looked_at: Option<Instant>,
+    /// It is being looked at: on a file system far away that can take long.
+    pub(crate) is_looking: bool,
     /// When the watched status was last brought up to date.
     pub(crate) told_at: Instant,
     pub(crate) ended: Option<Result<(), NodeError>>,
@@ -108,20 +114,41 @@ impl<M: Snapshots> Driver<M> {
     }
 
     fn step(&mut self, input: Input) {
-        if let Input::Applied { index } = &input {
-            let done = self.in_machine.partition_point(|(last, _)| last <= index);
-            self.in_machine.drain(..done);
+        match &input {
+            Input::Applied { index } => {
+                let done = self.in_machine.partition_point(|(last, _)| last <= index);
+                self.in_machine.drain(..done);
+            }
+            Input::WriteFailed { recoverable: true, .. } => self.look_for_room(),
+            Input::Room { .. } => self.is_looking = false,
+            _ => {}
         }
         self.replica.step(self.now, input);
     }
 
-    /// Tells the transport the time, now and then, for those that have no clock of their own. Returns
-    /// when to do so again.
+    /// Looks how much room the log has, elsewhere: it may block.
+    fn look_for_room(&mut self) {
+        self.looked_at = Some(self.now);
+        if std::mem::replace(&mut self.is_looking, true) {
+            return;
+        }
+        let (reader, mailbox) = (self.log.reader(), self.mailbox.clone());
+        tokio::task::spawn_blocking(move || {
+            let room = catch_unwind(AssertUnwindSafe(|| reader.room())).unwrap_or_default();
+            mailbox.input(Input::Room { room });
+        });
+    }
+
+    /// Tells the transport the time, now and then, for those that have no clock of their own, and looks
+    /// for the log's room. Returns when to do so again.
     fn tick(&mut self) -> Instant {
         let every = crate::clock::nanos(TICK_EVERY);
         if self.now.since(self.ticked_at) >= every {
             self.ticked_at = self.now;
             self.transport.tick(self.now);
+        }
+        if self.looked_at.is_none_or(|at| self.now.since(at) >= crate::clock::nanos(ROOM_EVERY)) {
+            self.look_for_room();
         }
         self.ticked_at.after(every)
     }
@@ -372,8 +399,12 @@ fn arm(timer: Pin<&mut Sleep>, clock: Clock, deadline: Instant) {
 }
 
 fn write_failed(write: skiff_replica::core::WriteId, error: &StoreError) -> Input {
-    tracing::error!(%error, "a write failed");
-    Input::WriteFailed { write, recoverable: error.is_recoverable(), reason: error.to_string() }
+    let recoverable = error.is_recoverable();
+    if !recoverable {
+        // What is tried again and again the replica tells once.
+        tracing::error!(%error, "a write failed");
+    }
+    Input::WriteFailed { write, recoverable, reason: error.to_string() }
 }
 
 /// A response of another node's machine. It is a user's code that reads it, and may panic at it.

@@ -111,6 +111,7 @@ impl<M: Snapshots> Idle<M> {
         settings.forward = options.forward_commands;
         settings.adopt_state = options.adopt_state;
         settings.waiting_bytes = options.max_queue_bytes;
+        settings.reserve_bytes = options.disk_reserve_bytes;
         let clock = Clock::start();
         let mut replica = match Replica::new(clock.now(), settings, start) {
             Ok(replica) => replica,
@@ -149,6 +150,8 @@ impl<M: Snapshots> Idle<M> {
             accepted: 0,
             now: clock.now(),
             ticked_at: clock.now(),
+            looked_at: None,
+            is_looking: false,
             told_at: clock.now(),
             ended: None,
         };

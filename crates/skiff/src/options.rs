@@ -78,6 +78,9 @@ pub struct Options {
     pub max_command_bytes: usize,
     /// How many bytes of commands may wait before callers are told `Busy`. Default: 64 MiB.
     pub max_queue_bytes: usize,
+    /// How much room the log keeps for itself, besides two of its files, before commands are refused.
+    /// Default: 64 MiB. It is never more than a twentieth of the disk.
+    pub disk_reserve_bytes: u64,
 }
 
 impl Default for Options {
@@ -100,6 +103,7 @@ impl Default for Options {
             on_lost_data: OnLostData::default(),
             max_command_bytes: 8 << 20,
             max_queue_bytes: 64 << 20,
+            disk_reserve_bytes: 64 << 20,
         }
     }
 }

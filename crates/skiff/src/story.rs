@@ -44,11 +44,17 @@ pub(crate) fn log(node: &str, event: &Event) {
             hole.offset,
             hole.reason
         ),
+        Event::Full { reason } => {
+            tracing::warn!(node, "takes no commands while it leads: {reason}")
+        }
+        Event::WriteRefused { reason, .. } => {
+            tracing::warn!(node, "a write was refused, and will be tried again: {reason}");
+        }
+        Event::RoomAgain => tracing::warn!(node, "there is room for the log again"),
         Event::Mended => tracing::warn!(node, "the log is whole again"),
         Event::Reverted { .. }
         | Event::NeedsSnapshot { .. }
         | Event::SlowDisk { .. }
-        | Event::WriteRefused { .. }
         | Event::MendRefused { .. }
         | Event::LoadFailed { .. }
         | Event::GenesisGone { .. }
