@@ -61,6 +61,7 @@ reached! {
     loads: "old entries read back",
     failed_syncs: "nodes stopped by a failed sync or write",
     full_disks: "writes refused for lack of room",
+    no_room: "commands refused for want of room",
     slow_disks: "writes slower than an election timeout",
     failed_loads: "reads of old entries that failed",
     pauses: "pauses",

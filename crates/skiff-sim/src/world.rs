@@ -197,6 +197,7 @@ impl<'w, 't, W: Workload> World<'w, 't, W> {
             Event::DiskDone => return self.disk_done(node),
             Event::MachineDone => return self.machine_done(node),
             Event::Loaded(load) => return self.loaded(node, load),
+            Event::LookForRoom => self.look_again(node),
             Event::Start
             | Event::Resume
             | Event::Call(_)

@@ -52,6 +52,10 @@ pub struct Knobs {
     pub uncommitted_bytes: usize,
     /// The size of the log's files.
     pub segment_bytes: u64,
+    /// [`Settings::reserve_bytes`](skiff_replica::Settings::reserve_bytes); `None` if disks do not tell
+    /// their room.
+    #[serde(default)]
+    pub reserve_bytes: Option<u64>,
     /// The shortest time a message travels.
     pub latency_min: u64,
     /// The longest.
@@ -96,6 +100,7 @@ impl Knobs {
             cache_bytes: config.cache_bytes,
             uncommitted_bytes: config.uncommitted_bytes,
             segment_bytes: 64 << 10,
+            reserve_bytes: None,
             latency_min: 200_000,
             latency_max: 1_000_000,
             late: 0,

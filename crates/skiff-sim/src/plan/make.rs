@@ -34,7 +34,8 @@ impl Plan {
         let nodes = limits
             .nodes
             .unwrap_or_else(|| [1, 2, 3, 3, 3, 4, 5, 5, 5, 5, 6, 7][random.usize(..12)]);
-        let knobs = knobs(&mut stream(seed, 11), nodes);
+        let mut knobs = knobs(&mut stream(seed, 11), nodes);
+        knobs.reserve_bytes = pick(&mut stream(seed, 15), &[None, Some(0), Some(64 << 10)]);
         let calls = calls(&mut stream(seed, 12), limits.nanos);
         let faults = Faults { random: stream(seed, 13), nodes, limits, made: Vec::new() }.make();
         Self {

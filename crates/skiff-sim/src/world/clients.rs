@@ -194,6 +194,7 @@ impl<W: Workload> World<'_, '_, W> {
 
     fn refused(&mut self, attempt: &Attempt, refused: Refused) -> Step {
         self.reached.busy += u64::from(matches!(refused, Refused::Busy { .. }));
+        self.reached.no_room += u64::from(matches!(refused, Refused::Full { .. }));
         let error = CommandError::from(refused);
         if error.outcome() != Outcome::NotApplied {
             self.reached.unknown += 1;

@@ -5,6 +5,7 @@ use skiff_replica::{
     Apply, Encoded, Event as Told, Index, Input, Job, LinkId, Refused, ReplicaError, Token,
     core::{AppendOutcome, Fatal, LoadId, Message, Payload},
     is_remote,
+    storage::{LogReader, Room},
     transport::{Body, Envelope, wire},
 };
 
@@ -19,7 +20,7 @@ use super::{
 };
 use crate::{
     checker::bounds,
-    plan::{MS, Mode, Point},
+    plan::{MS, Mode, Point, SECOND},
     random::chance,
     workload::Workload,
 };
@@ -311,8 +312,26 @@ impl<W: Workload> World<'_, '_, W> {
             self.queue.push(at, node, run, Event::DiskDone);
         }
         self.trip(node, |point| point == Point::AfterWrite)?;
+        let was_refused = matches!(input, Input::WriteFailed { recoverable: true, .. });
         self.step(node, input);
+        if was_refused && self.plan.knobs.reserve_bytes.is_some() {
+            self.look_for_room(node);
+        }
         Ok(())
+    }
+
+    /// A disk tells its room. It is others who have filled it, and it is large.
+    fn look_for_room(&mut self, node: usize) {
+        let Some(process) = &self.nodes[node].process else { return };
+        let room = process.reader.room().map(|room| Room { total: u64::MAX, ..room });
+        self.step(node, Input::Room { room });
+    }
+
+    /// Likewise, now and once a second from now on.
+    pub(super) fn look_again(&mut self, node: usize) {
+        self.look_for_room(node);
+        let (at, run) = (self.now + SECOND, self.nodes[node].run);
+        self.queue.push(at, node, run, Event::LookForRoom);
     }
 
     fn disk_did(&mut self, node: usize, job: &Job, input: &Input, unsynced: usize) -> Step {

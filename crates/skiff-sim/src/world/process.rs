@@ -71,6 +71,9 @@ impl<W: Workload> World<'_, '_, W> {
         });
         self.trace(node, |_| begun);
         self.tell_peers(node);
+        if self.plan.knobs.reserve_bytes.is_some() {
+            self.look_again(node);
+        }
         self.drain(node)
     }
 
@@ -111,6 +114,7 @@ impl<W: Workload> World<'_, '_, W> {
         let mut settings = Settings::new::<W::Machine>(config, mix(draw ^ 7), instance);
         settings.address = address(node);
         settings.forward = self.plan.knobs.forward;
+        settings.reserve_bytes = self.plan.knobs.reserve_bytes.unwrap_or_default();
         let now = state.clock.shows(self.now);
         Replica::new(now, settings, start).map_err(|error| error.to_string())
     }

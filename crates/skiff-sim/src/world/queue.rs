@@ -30,6 +30,8 @@ pub(crate) enum Event {
     MachineDone,
     /// Old entries were read.
     Loaded(LoadId),
+    /// A node looks how much room its log has.
+    LookForRoom,
     /// A node goes on after a pause.
     Resume,
     /// A node starts.
