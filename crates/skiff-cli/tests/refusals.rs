@@ -142,7 +142,10 @@ fn a_flipped_bit_in_an_acknowledged_record_is_refused_with_file_offset_and_index
     let at = bytes.windows(5).position(|window| window == b"value").unwrap();
     bytes[at] ^= 1;
     fs::write(&file, &bytes).unwrap();
-    says(&refused(DAMAGED, &folder, &listen, &[]), &[path(&file), "at byte", "entries 3 to 3 are lost"]);
+    says(
+        &refused(DAMAGED, &folder, &listen, &[]),
+        &[path(&file), "at byte", "entries 3 to 3 are lost"],
+    );
     let verify = skiff(&["log", "verify", path(&dir)]);
     assert_eq!(verify.status.code(), Some(5), "{}", said(&verify));
     assert_eq!(fs::read(&file).unwrap(), bytes, "a refusal changes nothing");

@@ -270,7 +270,7 @@ fn life(seed: u64, seen: &mut Seen) -> Result<(), String> {
                 let style = dice.below(3);
                 disk.crash(|unsynced| match style {
                     0 => unsynced.tear(unit, |one| one < 1),
-                    1 => unsynced.tear(unit, |_| random(&mut dice.0) % 2 == 0),
+                    1 => unsynced.tear(unit, |_| random(&mut dice.0).is_multiple_of(2)),
                     _ => Fate::Drop,
                 });
                 disk.forget_faults();
@@ -390,7 +390,9 @@ fn life(seed: u64, seen: &mut Seen) -> Result<(), String> {
                     disk.halt_after(dice.below(8));
                     let done = opened_.log.end_with(&last).is_ok();
                     drop(opened_);
-                    disk.crash(|unsynced| unsynced.tear(512, |_| random(&mut dice.0) % 2 == 0));
+                    disk.crash(|unsynced| {
+                        unsynced.tear(512, |_| random(&mut dice.0).is_multiple_of(2))
+                    });
                     disk.forget_faults();
                     opened_ = try_open_holed(&disk, log_size)
                         .map_err(|e| format!("round {round}: after end_with: {e}"))?;

@@ -111,7 +111,8 @@ impl<D: Disk> Survey<D> {
         let all = files.segments.iter().chain(&files.mends);
         let segments = all.map(|(number, found)| (*number, found.size)).collect();
         let span = Tail::of(&recovered).span();
-        let shared = Arc::new(Shared::new(Visible { span, extents, segments, cuts: 0 }));
+        let shared =
+            Arc::new(Shared::new(Visible { span, extents, segments, cuts: 0, left: 0, step: 0 }));
         Self {
             disk: disk.clone(),
             log,
