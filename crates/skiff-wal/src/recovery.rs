@@ -236,6 +236,9 @@ impl<D: Disk> Search<'_, D> {
             Reason::Unlinked => return Err(self.corrupt(end, index, "it was synced before")),
             Reason::NoBatch(_) | Reason::Damaged { .. } => {}
         }
+        if planted(Mutant::TornIsDamaged) && end.header.is_some() {
+            return Err(self.corrupt(end, index, "it was begun"));
+        }
         self.check_length(end.place.segment)?;
         if last.number < synced && !planted(Mutant::WatermarkIgnored) {
             let proof = format!("but IDENTITY says that batch {synced} was synced");

@@ -3,8 +3,6 @@
 
 use std::{collections::BTreeMap, io};
 
-use skiff_core::mutants::{Mutant, planted};
-
 use crate::{
     batch::{BatchHeader, HEADER, MAGIC},
     disk::Disk,
@@ -217,7 +215,7 @@ pub(crate) fn look_behind<D: Disk>(
     // What stands at the end itself may be the torn batch; unless nothing that could be torn is there.
     let counts_here = match end.reason {
         Reason::NoSegment | Reason::Header(_) | Reason::Unlinked => true,
-        Reason::NoBatch(_) | Reason::Damaged { .. } => planted(Mutant::TornIsDamaged),
+        Reason::NoBatch(_) | Reason::Damaged { .. } => false,
     };
     for (number, found) in segments.range(place.segment..) {
         let is_same = *number == place.segment;
