@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{ArgGroup, Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::{failure::EXIT_CODES, nodes::Nodes, sim::args::Sim, spans};
 
@@ -155,6 +155,14 @@ pub(crate) struct Serve {
     #[arg(long)]
     pub(crate) insecure: bool,
 
+    /// What to do if damage has taken entries from the log
+    #[arg(long, value_enum, default_value_t = OnLostData::Mend, value_name = "WHAT")]
+    pub(crate) on_lost_data: OnLostData,
+
+    /// Where to show metrics for Prometheus at /metrics, and health at /livez and /readyz, over HTTP
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) metrics: Option<String>,
+
     /// How often a leader gives a sign of life, in milliseconds
     #[arg(long, default_value_t = 50, value_name = "MS")]
     pub(crate) heartbeat_ms: u64,
@@ -170,6 +178,24 @@ pub(crate) struct Serve {
     /// End when stdin ends: for a parent that must not leave its children behind
     #[arg(long, hide = true)]
     pub(crate) stop_with_stdin: bool,
+}
+
+/// What a node does whose log has lost entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnLostData {
+    /// Abstain, and get them back from the other members
+    Mend,
+    /// End with exit code 5, and leave the data as it is
+    Refuse,
+}
+
+impl From<OnLostData> for skiff::OnLostData {
+    fn from(what: OnLostData) -> Self {
+        match what {
+            OnLostData::Mend => Self::Mend,
+            OnLostData::Refuse => Self::Refuse,
+        }
+    }
 }
 
 #[derive(Args, Debug)]

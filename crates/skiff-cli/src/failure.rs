@@ -89,7 +89,7 @@ impl Failure {
     /// Why a node's data cannot be used. What is damaged or gone has an exit code of its own.
     pub(crate) fn store(error: StoreError) -> Self {
         let exit = match &error {
-            StoreError::Corrupt { .. } | StoreError::Lost { .. } => Exit::Damaged,
+            error if error.is_damage() => Exit::Damaged,
             _ => Exit::Failed,
         };
         Self { exit, error: error.into() }

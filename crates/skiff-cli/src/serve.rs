@@ -1,8 +1,10 @@
 //! `skiff serve`: one node, until it is asked to end.
 
+mod door;
 mod story;
 
 use std::{
+    convert::Infallible,
     fs, io,
     path::{Path, PathBuf},
     time::Duration,
@@ -12,13 +14,17 @@ use skiff::{Builder, Node};
 use skiff_kv::Kv;
 use tokio::sync::oneshot;
 
-use self::story::Story;
+use self::{door::Door, story::Story};
 use crate::{args::Serve, failure::Failure, filesystem, say, signals};
 
 pub(crate) async fn run(args: Serve) -> Result<(), Failure> {
     let asked_to_end = signals::asked_to_end()?;
     let orphaned = parent_gone(args.stop_with_stdin);
     let place = place(&args)?;
+    let door = match &args.metrics {
+        Some(address) => Some(Door::open(address, args.insecure).await?),
+        None => None,
+    };
     let node = builder(&args).build()?.start().await.map_err(Failure::start)?;
     say::line(format_args!(
         "node `{}` of cluster `{}` listens on {}; {place}",
@@ -30,6 +36,7 @@ pub(crate) async fn run(args: Serve) -> Result<(), Failure> {
         () = asked_to_end => {}
         () = orphaned => {}
         result = tell(&node) => return result,
+        never = show(door, node.clone()) => match never {},
     }
     node.stop().await.map_err(Failure::node)?;
     say::line("stopped");
@@ -44,6 +51,7 @@ fn builder(args: &Serve) -> Builder<Kv> {
         .listen(&args.listen)
         .cluster(&args.cluster)
         .insecure(args.insecure)
+        .on_lost_data(args.on_lost_data.into())
         .heartbeat_interval(millis(args.heartbeat_ms))
         .min_election_timeout(millis(args.min_election_timeout_ms))
         .max_election_timeout(millis(args.max_election_timeout_ms));
@@ -88,6 +96,13 @@ fn is_empty(dir: &Path) -> bool {
         }
         Err(error) => error.kind() == io::ErrorKind::NotFound,
     }
+}
+
+/// Answers at the door, if there is one.
+async fn show(door: Option<Door>, node: Node<Kv>) -> Infallible {
+    let Some(door) = door else { return std::future::pending().await };
+    say::line(format_args!("shows /metrics, /livez and /readyz at http://{}", door.address()));
+    door.serve(node).await
 }
 
 /// Tells what happens to the node until it ends by itself.

@@ -114,6 +114,32 @@ fn what_no_member_has_is_told() {
     }
 }
 
+/// A node that is to refuse does so, with an exit code of its own, and leaves everything as it is; told
+/// otherwise, it is mended from then on.
+#[test]
+fn a_node_that_is_to_refuse_leaves_its_damaged_directory_alone() {
+    let mut cluster = written();
+    damage(&cluster, 0, 3..6);
+    let bytes = |cluster: &Cluster| -> Vec<Vec<u8>> {
+        segments(&cluster.dir(0)).iter().map(|file| fs::read(file).unwrap()).collect()
+    };
+    let before = bytes(&cluster);
+    let (dir, nodes) = (cluster.dir(0), cluster.nodes());
+    let listen = cluster.addresses[0].clone();
+    let args = ["serve", "--listen", &listen, "--data-dir", path(&dir), "--peers", &nodes];
+    let refused = skiff(&[&args[..], &["--on-lost-data", "refuse"]].concat());
+    assert_eq!(refused.status.code(), Some(5), "{}", said(&refused));
+    assert!(said(&refused).contains("damaged at byte"), "{}", said(&refused));
+    assert_eq!(bytes(&cluster), before);
+    cluster.start(1);
+    cluster.start(2);
+    let mends = [&args[1..], &["--on-lost-data", "mend"]].concat();
+    let mut server = Server::start(&mends);
+    server.hear("the log is whole again");
+    cluster.servers[0] = Some(server);
+    assert_all_is_there(&cluster);
+}
+
 #[test]
 fn a_node_that_is_alone_does_not_start() {
     let folder = tempfile::tempdir().unwrap();

@@ -4,6 +4,8 @@ use skiff_core::{self as core, Index, Position};
 use skiff_storage::{Hole, InstanceId};
 use thiserror::Error;
 
+use crate::input::NotMended;
+
 /// Why a replica cannot start from what it found.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -85,6 +87,8 @@ pub enum ReplicaError {
     Store {
         /// What it said.
         reason: String,
+        /// Whether it found that data is damaged or lost.
+        damaged: bool,
     },
     /// Entries that were durable could not be read back, twice in succession.
     #[error(
@@ -145,4 +149,10 @@ pub enum ReplicaError {
         /// Who showed it.
         peer: String,
     },
+}
+
+impl From<NotMended> for ReplicaError {
+    fn from(error: NotMended) -> Self {
+        Self::Store { reason: error.reason, damaged: error.damaged }
+    }
 }

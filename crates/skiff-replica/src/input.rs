@@ -91,7 +91,7 @@ pub enum Input {
     /// The answer to a [`Job::Reload`](crate::Job::Reload).
     Reloaded {
         /// What the log holds, or why that is not known.
-        result: Result<Recovered, String>,
+        result: Result<Recovered, NotMended>,
     },
     /// The answer to a [`Job::SaveSnapshot`](crate::Job::SaveSnapshot): durable, or why not.
     SnapshotSaved {
@@ -138,18 +138,21 @@ pub enum Input {
     Stop,
 }
 
-/// Why a store did not keep entries that were to mend it.
+/// Why a store did not keep entries that were to mend it, or cannot be read again after that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotMended {
     /// Whether the store is as before and can go on.
     pub recoverable: bool,
+    /// Whether data is damaged or lost.
+    pub damaged: bool,
     /// Why, in words.
     pub reason: String,
 }
 
 impl From<StoreError> for NotMended {
     fn from(error: StoreError) -> Self {
-        Self { recoverable: error.is_recoverable(), reason: error.to_string() }
+        let (recoverable, damaged) = (error.is_recoverable(), error.is_damage());
+        Self { recoverable, damaged, reason: error.to_string() }
     }
 }
 

@@ -17,6 +17,7 @@ mod refused;
 mod replica;
 mod settings;
 mod status;
+mod trail;
 mod vacancy;
 
 pub use applier::{Applier, ApplyError};
@@ -38,4 +39,4 @@ pub use skiff_storage as storage;
 pub use skiff_storage::{InstanceId, Standing};
 pub use skiff_transport as transport;
 pub use skiff_transport::Consistency;
-pub use status::{PeerStatus, Status, Waiting};
+pub use status::{PeerProgress, PeerStatus, Status, TrailsBy, Waiting};

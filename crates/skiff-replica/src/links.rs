@@ -104,6 +104,12 @@ impl Links {
         self.seen.get(&node)
     }
 
+    /// When anything last came from a node.
+    pub(crate) fn last_heard(&self, node: NodeId) -> Option<Instant> {
+        let linked = self.paths.get(&node).and_then(|link| self.links.get(link));
+        linked.map(|link| link.heard).max(self.seen(node).map(|seen| seen.heard))
+    }
+
     /// The connection by which to speak to a node: the one dialled here if there is one.
     pub(crate) fn path(&self, node: NodeId) -> Option<LinkId> {
         self.paths.get(&node).copied()

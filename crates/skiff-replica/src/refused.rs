@@ -112,6 +112,21 @@ pub enum Refused {
     Other(Box<wire::Refusal>),
 }
 
+impl Refused {
+    /// What is known of the effect of the call.
+    #[must_use]
+    pub const fn outcome(&self) -> Outcome {
+        match self {
+            Self::Timeout { outcome, .. }
+            | Self::Stopped { outcome, .. }
+            | Self::Undecodable { outcome, .. } => *outcome,
+            Self::LeadershipLost { .. } | Self::Disconnected => Outcome::Unknown,
+            Self::Other(refusal) => refusal.outcome,
+            _ => Outcome::NotApplied,
+        }
+    }
+}
+
 /// The words for programs. They are part of the wire format.
 pub(crate) mod code {
     pub(crate) const NOT_LEADER: &str = "ENOTLEADER";

@@ -7,6 +7,7 @@ mod genesis;
 mod member;
 mod mending;
 mod peering;
+mod view;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -21,7 +22,7 @@ pub(crate) use self::{fetching::Fetches, founding::Entering, member::Member, men
 use crate::{
     calls::{Calls, Stage, Wanted},
     error::{ReplicaError, StartError},
-    event::{Event, State},
+    event::Event,
     forming::Forming,
     input::{Call, Input},
     job::Job,
@@ -30,7 +31,7 @@ use crate::{
     refusals::Refusals,
     refused::Leader,
     settings::{Settings, Start},
-    status::{PeerStatus, Status},
+    trail::Trail,
     vacancy::Vacancy,
 };
 
@@ -71,6 +72,8 @@ pub struct Replica {
     unread: BTreeSet<Index>,
     /// Whether the log has room.
     vacancy: Vacancy,
+    /// How the log grew.
+    trail: Trail,
     /// What store and machine said when they failed.
     store_said: Option<String>,
     machine_said: Option<String>,
@@ -119,6 +122,7 @@ impl Replica {
             loads: BTreeMap::new(),
             unread: BTreeSet::new(),
             vacancy: Vacancy::default(),
+            trail: Trail::new(log.last.index),
             store_said: None,
             machine_said: None,
             stopped: false,
@@ -224,34 +228,6 @@ impl Replica {
         let hello = self.links.open().next().map(|_| self.say_again_at);
         let all = [core, hello, self.links.deadline(), self.calls.deadline(), self.held_until];
         all.into_iter().flatten().min()
-    }
-
-    /// How the node stands.
-    #[must_use]
-    pub fn status(&self) -> Status {
-        let raft = self.raft();
-        Status {
-            name: self.identity.name.clone(),
-            node: self.identity.node,
-            cluster: self.identity.cluster.clone(),
-            instance: self.identity.instance,
-            address: self.settings.address.clone(),
-            standing: self.identity.standing,
-            state: raft.map_or(State::Idle, |raft| raft.state().into()),
-            term: raft.map(Raft::term).unwrap_or_default(),
-            leader: self.leader(),
-            peers: self.peer_statuses(),
-            waiting_for: self.waiting_for(),
-            refused: self.refusals.count(),
-            waiting_calls: self.calls.len(),
-            core: raft.map(Raft::status),
-        }
-    }
-
-    /// All other nodes it knows of (the original's `peers`).
-    #[must_use]
-    pub fn peers(&self) -> Vec<PeerStatus> {
-        self.peer_statuses()
     }
 
     /// Who leads, if known.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use skiff_core::{self as core, Index, NodeId, Term};
-use skiff_storage::{InstanceId, Standing};
+use skiff_storage::{InstanceId, Room, Standing};
 
 use crate::{event::State, refused::Leader};
 
@@ -28,6 +28,17 @@ pub struct Status {
     pub term: Term,
     /// Who leads, if known.
     pub leader: Option<Leader>,
+    /// Whether this node's vote counts.
+    pub voter: bool,
+    /// How many more voters may fail before the cluster stops, whichever they are: of those that are
+    /// connected, how many are not needed for a majority. Known to the leader only.
+    pub tolerates: Option<usize>,
+    /// The first entry that the log holds, or would hold.
+    pub first: Index,
+    /// The newest snapshot covers everything up to here; zero if there is none.
+    pub snapshot: Index,
+    /// The room of the log's disk, as it was last told.
+    pub room: Option<Room>,
     /// All others it knows of.
     pub peers: Vec<PeerStatus>,
     /// For whom or what it waits before it is a member.
@@ -36,6 +47,8 @@ pub struct Status {
     pub refused: u64,
     /// How many calls are waiting here.
     pub waiting_calls: usize,
+    /// How many bytes of them wait for a leader, or for its answer.
+    pub waiting_bytes: usize,
     /// The core's own view, once the node is a member.
     pub core: Option<core::Status>,
 }
@@ -53,6 +66,31 @@ pub struct PeerStatus {
     pub connected: bool,
     /// Whether it is a voter of the cluster this node is a member of.
     pub voter: bool,
+    /// How long ago anything last came from it, in nanoseconds; `None` if nothing ever has.
+    pub last_contact: Option<u64>,
+    /// How far it is; known to the leader only.
+    pub progress: Option<PeerProgress>,
+}
+
+/// How far a member is, as its leader sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PeerProgress {
+    /// Up to where its log is known to be that of the leader, durably.
+    pub matched: Index,
+    /// What it lacks.
+    pub trails_by: TrailsBy,
+}
+
+/// By how much a log trails the leader's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TrailsBy {
+    /// So many entries.
+    pub entries: u64,
+    /// So many bytes, at most; `None` if some of them were there before the leader started.
+    pub bytes: Option<u64>,
+    /// So long ago the leader's log got the first entry that is lacking, in nanoseconds; zero if none
+    /// is, `None` if the leader started since.
+    pub nanos: Option<u64>,
 }
 
 /// Something a node waits for before it is a member of a cluster.

@@ -15,6 +15,8 @@ pub(crate) struct Vacancy {
     low: Option<String>,
     /// What the store said when it refused a write; until one goes through.
     refused: Option<String>,
+    /// What the store last told.
+    room: Option<Room>,
     /// That there is no room was told, and not yet that there is again.
     told: bool,
 }
@@ -23,6 +25,11 @@ impl Vacancy {
     /// Why no commands are taken; `None` if they are.
     pub(crate) fn why_not(&self) -> Option<&str> {
         self.refused.as_deref().or(self.low.as_deref())
+    }
+
+    /// The room, as the store last told it.
+    pub(crate) const fn room(&self) -> Option<&Room> {
+        self.room.as_ref()
     }
 
     /// The store tells its room. Too little is less than the mark; enough, afterwards, is a quarter
@@ -43,6 +50,7 @@ impl Vacancy {
         });
         let news = low.clone().filter(|_| !self.told).map(|reason| Event::Full { reason });
         self.low = low;
+        self.room = room.cloned();
         self.told |= news.is_some();
         news.or_else(|| self.ended())
     }
@@ -91,7 +99,7 @@ mod tests {
     const RESERVE: u64 = 64 * MEBI;
 
     fn room(free: u64, total: u64) -> Room {
-        Room { path: "/data".into(), free, total, step: 16 * MEBI }
+        Room { path: "/data".into(), free, total, step: 16 * MEBI, log: 0 }
     }
 
     #[test]

@@ -18,7 +18,7 @@ const ENOUGH: u64 = 120 * MEBI;
 
 /// The node's store says how much room it has.
 fn measure(world: &mut World, name: &str, free: u64) {
-    let room = Room { path: "/data".into(), free, total: 1 << 40, step: 16 * MEBI };
+    let room = Room { path: "/data".into(), free, total: 1 << 40, step: 16 * MEBI, log: 0 };
     world.input(name, Input::Room { room: Some(room) });
     world.run(MS);
 }

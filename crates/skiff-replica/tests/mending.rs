@@ -9,8 +9,8 @@ use skiff_core::{
     Config, Entry, HardState, Index, Instant, LogTime, Membership, Node, NodeId, Payload, Position,
     Term,
 };
-use skiff_replica::{Input, Job, LinkId, Opened, Replica, Settings, Start};
-use skiff_storage::{Hole, Identity, InstanceId, Recovered, SnapshotMeta, Standing};
+use skiff_replica::{Input, Job, LinkId, Opened, Replica, ReplicaError, Settings, Start};
+use skiff_storage::{Hole, Identity, InstanceId, Recovered, SnapshotMeta, Standing, StoreError};
 use skiff_transport::{self as wire, Body, Envelope, Fetch, Fetched, Found, Hello, Signal};
 use world::machine::Counter;
 
@@ -165,6 +165,34 @@ fn the_largest_index_is_no_answer() {
         entries: vec![entry(2, u64::MAX), entry(2, 8)],
     });
     assert!(!is_taken(&jobs), "{jobs:?}");
+}
+
+/// What the store finds damaged when it is looked at again is told as damage, not as a failed disk.
+#[test]
+fn damage_that_is_found_after_mending_is_told_as_such() {
+    let (mut replica, link, fetch) = asked();
+    let fetched = Fetched {
+        id: fetch.id,
+        found: Found::Entries,
+        prev: Position::new(1, 4),
+        entries: (5..9).map(|index| entry(2, index)).collect(),
+    };
+    let body = Body::Fetched(Box::new(fetched));
+    let envelope = Envelope { group: 0, from: PEER, to: ME, boot: 1, body };
+    replica.step(Instant(3_000_000), Input::Signal { link, signal: Signal::Received(envelope) });
+    let prev = Some(Position::new(1, 4));
+    replica.step(Instant(4_000_000), Input::Mended { prev, result: Ok(()) });
+    assert!(jobs(&mut replica).contains(&Job::Reload));
+    let path = PathBuf::from("log-1");
+    let damage =
+        StoreError::Corrupt { path, offset: 512, index: None, reason: "it is torn".into() };
+    let told = damage.to_string();
+    replica.step(Instant(5_000_000), Input::Reloaded { result: Err(damage.into()) });
+    let stops = jobs(&mut replica).into_iter().find_map(|job| match job {
+        Job::Stop(result) => Some(result),
+        _ => None,
+    });
+    assert_eq!(stops, Some(Err(ReplicaError::Store { reason: told, damaged: true })));
 }
 
 #[test]

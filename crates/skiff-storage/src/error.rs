@@ -122,6 +122,12 @@ impl StoreError {
         Self::Io { action, path: path.into(), source: Arc::new(source) }
     }
 
+    /// Whether data is damaged or lost: to try again, or to start again, does not help.
+    #[must_use]
+    pub const fn is_damage(&self) -> bool {
+        matches!(self, Self::Corrupt { .. } | Self::Lost { .. })
+    }
+
     /// Whether the store is as before and can go on.
     #[must_use]
     pub const fn is_recoverable(&self) -> bool {

@@ -145,6 +145,8 @@ pub struct Room {
     pub total: u64,
     /// So many bytes are set aside at once when the log grows.
     pub step: u64,
+    /// So many bytes the log takes, with what is set aside for it.
+    pub log: u64,
 }
 
 /// What is known of a snapshot without reading it.

@@ -63,7 +63,8 @@ impl Acceptor {
                 Ok((stream, from)) => self.take(stream, from.ip()),
                 Err(error) => {
                     if self.shared.complaints.may("the listener") {
-                        tracing::warn!(reason = %error, "cannot accept connections now");
+                        let node = self.shared.node();
+                        tracing::warn!(node, reason = %error, "cannot accept connections now");
                     }
                     sleep(NO_SOCKETS).await;
                 }
@@ -92,7 +93,7 @@ impl Acceptor {
 
     fn complain(&self, from: IpAddr, reason: &str) {
         if self.shared.complaints.may(&from.to_string()) {
-            tracing::warn!(peer = %from, reason, "refused");
+            tracing::warn!(node = self.shared.node(), peer = %from, reason, "refused");
         }
     }
 

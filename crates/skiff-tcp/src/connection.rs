@@ -55,6 +55,8 @@ impl State {
     /// Tells `inbox` of one link from its beginning to its end.
     pub(crate) async fn carry(self: &Arc<Self>, link: &Arc<Link>, inbox: &Inbox) {
         let to = Arc::new(Open { state: self.clone(), inbox: inbox.clone() });
+        let (node, peer) = (self.shared.node(), &*self.peer);
+        tracing::debug!(node, peer, "connection up");
         to.tell(Signal::Up);
         let ended = tokio::select! {
             biased;
@@ -63,6 +65,7 @@ impl State {
         };
         self.detach();
         if let Some(ended) = ended {
+            tracing::debug!(node, peer, reason = %ended, "connection down");
             self.count(&ended);
             to.tell(Signal::Down(ended.to_string()));
         }
@@ -86,7 +89,8 @@ impl State {
         };
         count(counter);
         if self.shared.complaints.may(&self.peer) {
-            tracing::warn!(peer = %self.peer, reason = %ended, "connection ended");
+            let node = self.shared.node();
+            tracing::warn!(node, peer = %self.peer, reason = %ended, "connection ended");
         }
     }
 }
@@ -108,7 +112,8 @@ impl Receiver for Open {
         let State { shared, peer, .. } = &*self.state;
         shared.tally.unknown_envelopes.fetch_add(1, Ordering::Relaxed);
         if shared.complaints.may(peer) {
-            tracing::warn!(%peer, reason = %error, "dropped what a later version may have sent");
+            let node = shared.node();
+            tracing::warn!(node, %peer, reason = %error, "dropped what a later version may have sent");
         }
     }
 }
@@ -122,7 +127,8 @@ impl Connection for TcpConnection {
         let sent = link.send(&envelope, &self.0.shared.settings);
         if sent == Err(NotSent::TooLarge) && self.0.shared.complaints.may(&self.0.peer) {
             let limit = self.0.shared.settings.max_frame;
-            tracing::error!(peer = %self.0.peer, limit, "an envelope is above the frame limit");
+            let node = self.0.shared.node();
+            tracing::error!(node, peer = %self.0.peer, limit, "an envelope is above the frame limit");
         }
         sent
     }

@@ -82,7 +82,8 @@ async fn dial_until_dropped(state: &Arc<State>, inbox: oneshot::Receiver<Inbox>)
                     count(&state.shared.tally.connect_timeouts);
                 }
                 if state.shared.complaints.may(&state.peer) {
-                    tracing::info!(peer = %state.peer, reason = %error, "not connected");
+                    let node = state.shared.node();
+                    tracing::info!(node, peer = %state.peer, reason = %error, "not connected");
                 }
             }
         }

@@ -3,7 +3,7 @@
 use std::{
     fmt, io,
     net::{SocketAddr, ToSocketAddrs},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use skiff_transport::{Accepted, Connection, Local, Transport, TransportError};
@@ -28,6 +28,15 @@ pub(crate) struct Shared {
     pub(crate) tally: Tally,
     pub(crate) complaints: Complaints,
     pub(crate) stop: CancellationToken,
+    /// Whose transport it is, once that is known: for the log.
+    node: OnceLock<String>,
+}
+
+impl Shared {
+    /// The name of the node; empty if it has none.
+    pub(crate) fn node(&self) -> &str {
+        self.node.get().map_or("", String::as_str)
+    }
 }
 
 /// A network over TCP. Runs in a tokio runtime; its methods may be called from anywhere.
@@ -58,6 +67,7 @@ impl TcpTransport {
             tally: Tally::default(),
             complaints: Complaints::default(),
             stop: CancellationToken::new(),
+            node: OnceLock::new(),
         };
         Self { shared: Arc::new(shared), listener: Mutex::default() }
     }
@@ -129,6 +139,8 @@ fn why_not(error: &io::Error) -> String {
 
 impl Transport for TcpTransport {
     fn open(&self, local: Local, accepted: Accepted) -> Result<Option<String>, TransportError> {
+        // The first name stays: there is one node to a transport.
+        let _named = self.shared.node.set(local.name);
         let Some(address) = local.listen else { return Ok(None) };
         let refused = |reason| TransportError::Listen { address: address.clone(), reason };
         let (listener, bound) = self.bind(&address).map_err(refused)?;

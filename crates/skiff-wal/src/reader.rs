@@ -90,16 +90,18 @@ impl<D: Disk> LogReader for Reader<D> {
     fn room(&self) -> Option<Room> {
         let space = self.disk.space().ok()??;
         let names = self.disk.list().unwrap_or_default();
-        let (left, step, ahead) = {
+        let (left, step, used, ahead) = {
             let visible = self.shared.read();
             let is_ahead = |number| !visible.segments.contains_key(&number);
             let ahead = names.iter().filter(|name| segment::number(name).is_some_and(is_ahead));
-            (visible.left, visible.step, ahead.collect::<Vec<_>>())
+            let used: u64 = visible.segments.values().sum();
+            (visible.left, visible.step, used, ahead.collect::<Vec<_>>())
         };
         // One that is gone by now is free.
         let sizes = ahead.into_iter().filter_map(|name| self.disk.open(name).ok()?.size().ok());
-        let free = space.free + left + sizes.sum::<u64>();
-        Some(Room { path: self.disk.path(""), free, total: space.total, step })
+        let ahead = sizes.sum::<u64>();
+        let (free, log) = (space.free + left + ahead, used + ahead);
+        Some(Room { path: self.disk.path(""), free, total: space.total, step, log })
     }
 }
 

@@ -29,6 +29,7 @@ use crate::{
     error::NodeError,
     inbox::{Mailbox, Note},
     machine_task::{Waiting, Work, give_up},
+    meters::Meters,
     status::Status,
 };
 
@@ -65,6 +66,7 @@ pub(crate) struct Driver<M: Snapshots> {
     pub(crate) is_looking: bool,
     /// When the watched status was last brought up to date.
     pub(crate) told_at: Instant,
+    pub(crate) meters: Meters,
     pub(crate) ended: Option<Result<(), NodeError>>,
 }
 
@@ -190,6 +192,8 @@ impl<M: Snapshots> Driver<M> {
         while let Some(job) = self.replica.poll() {
             self.job(job);
         }
+        let committed = self.replica.raft().map(|raft| raft.committed());
+        self.meters.committed(committed.unwrap_or_default());
     }
 
     fn job(&mut self, job: Job) {
@@ -226,7 +230,7 @@ impl<M: Snapshots> Driver<M> {
                 self.step(Input::Mended { prev: None, result });
             }
             Job::Reload => {
-                let result = self.log.load().map_err(|e| e.to_string());
+                let result = self.log.load().map_err(Into::into);
                 self.step(Input::Reloaded { result });
             }
             Job::Load { load, from, to, bytes_max } => {
@@ -253,6 +257,7 @@ impl<M: Snapshots> Driver<M> {
             Job::Query { token, query } => self.on_machine(Work::Query { token, query }),
             Job::ReadReady { token, .. } => {
                 if let Some(Caller::Read(reply)) = self.callers.leave(token) {
+                    self.meters.local.done.increment(1);
                     let _gone = reply.send(Ok(()));
                 }
             }
@@ -264,15 +269,7 @@ impl<M: Snapshots> Driver<M> {
                 self.step(Input::Responded { token, result });
             }
             Job::Respond { token, response } => self.respond(token, &response),
-            Job::Refuse { token, reason } => match self.callers.leave(token) {
-                Some(Caller::Command(reply)) => {
-                    let _gone = reply.send(Err(reason.into()));
-                }
-                Some(Caller::Read(reply)) => {
-                    let _gone = reply.send(Err(reason.into()));
-                }
-                None => self.refuse_in_machine(token, reason),
-            },
+            Job::Refuse { token, reason } => self.refuse(token, reason),
             Job::Event(event) => self.tell(event),
             Job::Stop(result) => {
                 if let Err(error) = &result {
@@ -283,22 +280,36 @@ impl<M: Snapshots> Driver<M> {
         }
     }
 
+    /// A local caller gets no response.
+    fn refuse(&mut self, token: Token, reason: Refused) {
+        self.meters.local.refused(reason.outcome());
+        match self.callers.leave(token) {
+            Some(Caller::Command(reply)) => {
+                let _gone = reply.send(Err(reason.into()));
+            }
+            Some(Caller::Read(reply)) => {
+                let _gone = reply.send(Err(reason.into()));
+            }
+            None => self.refuse_in_machine(token, reason),
+        }
+    }
+
     fn send(&self, link: LinkId, envelope: Envelope) {
         let Some(connection) = self.links.get(&link) else { return };
         let Envelope { group, from, to, boot, .. } = envelope;
         let answered = match &envelope.body {
-            Body::Answer(answer) => answer.result.is_ok().then_some(answer.id),
+            Body::Answer(answer) => self.count_answer(answer),
             _ => None,
         };
         // What is not sent is lost, as on any network: the core notices and sends it again.
         match connection.send(envelope) {
             Ok(()) | Err(NotSent::Down) => {}
             Err(NotSent::Full) => {
-                metrics::counter!("skiff_send_queue_full_total").increment(1);
+                self.meters.queue_full.increment(1);
                 tracing::debug!(%link, "the send queue is full, an envelope was dropped");
             }
             Err(NotSent::TooLarge) => {
-                metrics::counter!("skiff_send_too_large_total").increment(1);
+                self.meters.too_large.increment(1);
                 tracing::warn!(%link, "an envelope is above the frame limit and was dropped");
                 if let Some(id) = answered {
                     // Whoever waits for it learns so, and not by its deadline.
@@ -310,17 +321,33 @@ impl<M: Snapshots> Driver<M> {
         }
     }
 
+    /// Counts an answer that leaves; names the call if it has a response.
+    fn count_answer(&self, answer: &Answer) -> Option<u64> {
+        match &answer.result {
+            Ok(_) => self.meters.remote.done.increment(1),
+            Err(refusal) => self.meters.remote.refused(refusal.outcome),
+        }
+        answer.result.is_ok().then_some(answer.id)
+    }
+
     fn write(&mut self, write: Write) {
         let (id, mailbox, began) = (write.id, self.mailbox.clone(), std::time::Instant::now());
+        let took = self.meters.write.clone();
+        if let (Some(last), Some(raft)) = (write.entries.last(), self.replica.raft()) {
+            self.meters.sent(last.index, raft.is_leader());
+        }
         let done = Done::new(move |result| {
-            metrics::histogram!("skiff_write_seconds").record(began.elapsed().as_secs_f64());
+            took.record(began.elapsed());
             mailbox.input(match result {
                 Ok(()) => Input::Persisted { write: id },
                 Err(error) => write_failed(id, &error),
             });
         });
         match self.log.write(write, done) {
-            Ok(Written::Done) => self.step(Input::Persisted { write: id }),
+            Ok(Written::Done) => {
+                self.meters.write.record(began.elapsed());
+                self.step(Input::Persisted { write: id });
+            }
             Ok(Written::Later) => {}
             Err(error) => self.step(write_failed(id, &error)),
         }
@@ -353,14 +380,26 @@ impl<M: Snapshots> Driver<M> {
     /// Another node has answered a local caller's command.
     fn respond(&mut self, token: Token, response: &Bytes) {
         if let Some(Caller::Command(reply)) = self.callers.leave(token) {
+            self.meters.local.done.increment(1);
             let _gone = reply.send(decode::<M>(response));
         }
     }
 
     fn tell(&mut self, event: Event) {
-        crate::story::log(&self.status.borrow().id, &event);
+        self.log_event(&event);
+        self.meters.count(&event);
         let _nobody = self.events.send(event);
         self.tell_status(true);
+    }
+
+    fn log_event(&self, event: &Event) {
+        let raft = self.replica.raft();
+        let at = crate::story::At {
+            node: &self.replica.identity().name,
+            term: raft.map_or(0, |raft| raft.term().0),
+            index: raft.map_or(0, |raft| raft.last().index.0),
+        };
+        crate::story::log(&at, event);
     }
 
     /// Brings the watched status up to date: at once after an event, else now and then.
@@ -372,7 +411,7 @@ impl<M: Snapshots> Driver<M> {
                 return; // The replica has ended, and its core is gone.
             }
             let status = Status::from(status);
-            crate::story::measure(&status);
+            self.meters.measure(&status, self.mailbox.queued(), self.in_machine.len());
             self.status.send_replace(status);
         }
     }

@@ -54,9 +54,7 @@ impl StartError {
     #[must_use]
     pub const fn is_damage(&self) -> bool {
         match self {
-            Self::Store(error) => {
-                matches!(error, StoreError::Corrupt { .. } | StoreError::Lost { .. })
-            }
+            Self::Store(error) => error.is_damage(),
             Self::Replica(error) => has_lost_data(error),
             _ => false,
         }
@@ -69,6 +67,7 @@ impl NodeError {
     pub const fn is_damage(&self) -> bool {
         match self {
             Self::Fatal(ReplicaError::Lost { .. } | ReplicaError::Unreadable { .. }) => true,
+            Self::Fatal(ReplicaError::Store { damaged, .. }) => *damaged,
             Self::Fatal(ReplicaError::Start(error)) => has_lost_data(error),
             _ => false,
         }
@@ -85,4 +84,18 @@ fn waits_for(waiting_for: &[String]) -> String {
         return "; no leader is known yet".to_owned();
     }
     format!("; it waits: {}", waiting_for.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_found_damage_while_the_node_ran_has_found_damage() {
+        let failed = |damaged| {
+            NodeError::Fatal(ReplicaError::Store { reason: "log-1 is damaged".into(), damaged })
+        };
+        assert!(failed(true).is_damage());
+        assert!(!failed(false).is_damage());
+    }
 }

@@ -15,6 +15,7 @@ use skiff_replica::{
 use skiff_tcp::TcpTransport;
 use skiff_wal::DiskPersistence;
 use tokio::sync::{RwLock, broadcast, mpsc, watch};
+use tracing::Instrument;
 
 use crate::{
     builder::Builder,
@@ -25,6 +26,7 @@ use crate::{
     events::{BACKLOG, Events},
     inbox::{Mailbox, Note},
     machine_task::MachineTask,
+    meters::Meters,
     node::{Node, Shared},
     options::Options,
     status::Status,
@@ -124,6 +126,7 @@ impl<M: Snapshots> Idle<M> {
             replica.step(clock.now(), input);
         }
 
+        let meters = Meters::new(&identity.name);
         let machine = Arc::new(RwLock::new(applier));
         let (work, works) = mpsc::unbounded_channel();
         let machine_task = MachineTask {
@@ -131,9 +134,12 @@ impl<M: Snapshots> Idle<M> {
             mailbox: mailbox.clone(),
             events: events.clone(),
             query,
+            done: meters.local.done.clone(),
+            took: meters.apply.clone(),
         };
         machine_task.spawn(works);
         let (status, watched) = watch::channel(Status::from(replica.status()));
+        let calls = meters.local.clone();
         let driver = Driver {
             replica,
             clock,
@@ -153,19 +159,23 @@ impl<M: Snapshots> Idle<M> {
             looked_at: None,
             is_looking: false,
             told_at: clock.now(),
+            meters,
             ended: None,
         };
         let (end, ended) = watch::channel(None);
-        tokio::spawn(async move {
+        let span = tracing::info_span!("node", name = identity.name);
+        let run = async move {
             // Whoever waits learns of the end also if the task is dropped or panics.
             let result = driver.run(inbox).await;
             end.send_replace(Some(result));
-        });
+        };
+        tokio::spawn(run.instrument(span));
         Ok(Node::new(Shared {
             name: identity.name,
             options,
             clock,
             mailbox,
+            calls,
             machine,
             events: events.downgrade(),
             status: watched,

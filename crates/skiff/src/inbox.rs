@@ -80,6 +80,11 @@ impl<M: StateMachine> Mailbox<M> {
         })
     }
 
+    /// How many bytes of commands the task has not taken yet.
+    pub(crate) fn queued(&self) -> usize {
+        self.queued.load(Ordering::Relaxed)
+    }
+
     /// The task has taken this command.
     pub(crate) fn taken(&self, command: &bytes::Bytes) {
         self.queued.fetch_sub(Self::weight(command), Ordering::Relaxed);

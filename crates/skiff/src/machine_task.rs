@@ -1,9 +1,13 @@
 //! The machine lane: a task of its own, or a thread, applies commands and answers their callers, so
 //! that a slow machine delays neither heartbeats nor elections.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
 
 use bytes::Bytes;
+use metrics::{Counter, Histogram};
 use skiff_replica::{
     Applier, Apply, CommandError, Encoded, Event, Input, Mark, Outcome, Refused, Snapshots, Token,
     core::Payload, is_remote,
@@ -43,6 +47,10 @@ pub(crate) struct MachineTask<M: Snapshots> {
     pub(crate) mailbox: Mailbox<M>,
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) query: Option<QueryFn<M>>,
+    /// Counts the responses that local callers get.
+    pub(crate) done: Counter,
+    /// How long batches take.
+    pub(crate) took: Histogram,
 }
 
 impl<M: Snapshots> MachineTask<M> {
@@ -85,7 +93,11 @@ impl<M: Snapshots> MachineTask<M> {
 
     async fn apply(&self, apply: &Apply, callers: &Waiting<M>) {
         let mut responses = Vec::with_capacity(apply.tokens.len());
-        let result = self.machine.write().await.apply(apply, &mut responses);
+        let mut machine = self.machine.write().await;
+        let began = Instant::now();
+        let result = machine.apply(apply, &mut responses);
+        drop(machine);
+        self.took.record(began.elapsed());
         let callers = std::mem::take(&mut *callers.lock().unwrap_or_else(PoisonError::into_inner));
         let mut callers = callers.into_iter().peekable();
         for (token, response) in responses {
@@ -93,6 +105,7 @@ impl<M: Snapshots> MachineTask<M> {
             if is_remote(token) {
                 self.respond(token, encode(&response));
             } else if let Some((_, reply)) = callers.next_if(|(one, _)| *one == token) {
+                self.done.increment(1);
                 // Whoever does not wait any more does not want it.
                 let _gone = reply.send(Ok(response));
             }

@@ -17,6 +17,7 @@ use crate::{
     error::NodeError,
     events::Events,
     inbox::{Mailbox, Note},
+    meters::Calls,
     options::Options,
     status::{PeerStatus, Status},
 };
@@ -36,6 +37,7 @@ pub(crate) struct Shared<M: Snapshots> {
     pub(crate) options: Options,
     pub(crate) clock: Clock,
     pub(crate) mailbox: Mailbox<M>,
+    pub(crate) calls: Calls,
     pub(crate) machine: Arc<RwLock<Applier<M>>>,
     pub(crate) events: broadcast::WeakSender<Event>,
     pub(crate) status: watch::Receiver<Status>,
@@ -204,7 +206,8 @@ impl<M: Snapshots> Node<M> {
         })?;
         let (reply, answer) = oneshot::channel();
         let deadline = self.shared.clock.after(timeout);
-        self.shared.mailbox.command(command, deadline, reply)?;
+        let put = self.shared.mailbox.command(command, deadline, reply);
+        put.inspect_err(|error| self.shared.calls.refused(error.outcome()))?;
         answer.await.unwrap_or_else(|_| {
             // The node's task is gone with all it knew.
             Err(CommandError::Stopped { outcome: Outcome::Unknown, position: None })

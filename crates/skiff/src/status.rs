@@ -6,6 +6,7 @@ use skiff_replica as replica;
 /// How a node stands, from [`Node::status`](crate::Node::status) and
 /// [`Node::watch`](crate::Node::watch). Serializes to JSON with these names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct Status {
     /// The node's name.
@@ -28,6 +29,10 @@ pub struct Status {
     pub leader: Option<String>,
     /// The leader's address, if known.
     pub leader_address: Option<String>,
+    /// Whether the node's vote counts: `false` on a learner.
+    pub voter: bool,
+    /// The first entry that the log holds, or would hold.
+    pub first: u64,
     /// Where the log ends.
     pub last: u64,
     /// Up to where the log is durable here.
@@ -37,9 +42,19 @@ pub struct Status {
     /// Up to where the state machine has applied it (the original's `lastAppliedCommitIndex`).
     #[doc(alias = "lastAppliedCommitIndex")]
     pub applied: u64,
+    /// The newest snapshot covers everything up to here; 0 if there is none. The state that the cluster
+    /// began with is one.
+    pub snapshot: u64,
+    /// How many bytes the log takes on its disk, if that is known.
+    pub log_bytes: Option<u64>,
+    /// How many bytes can still be written to the log's disk, if that is known.
+    pub disk_free_bytes: Option<u64>,
+    /// How large that disk is, if that is known.
+    pub disk_total_bytes: Option<u64>,
     /// How many voters the cluster has.
     pub voters: usize,
-    /// How many more voters may fail before the cluster stops; known to the leader only.
+    /// How many more voters may fail before the cluster stops, whichever they are: of those that are
+    /// connected, how many are not needed for a majority. Known to the leader only.
     pub tolerates: Option<usize>,
     /// All others this node knows of.
     pub peers: Vec<PeerStatus>,
@@ -49,10 +64,13 @@ pub struct Status {
     pub refused: u64,
     /// How many calls are waiting here.
     pub waiting_calls: usize,
+    /// How many bytes of them wait for a leader, or for its answer.
+    pub waiting_bytes: usize,
 }
 
 /// A node that this one knows of.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct PeerStatus {
     /// Its name, once it has said it.
@@ -65,8 +83,15 @@ pub struct PeerStatus {
     pub voter: bool,
     /// Up to where its log matches, durably; known to the leader only.
     pub matched: Option<u64>,
+    /// How long ago anything last came from it, in milliseconds; nothing if nothing ever has.
+    pub last_contact_ms: Option<u64>,
     /// By how many entries it trails the leader's log; known to the leader only.
     pub trails_by: Option<u64>,
+    /// By how many bytes, at most; not known of entries that are older than the leader's process.
+    pub trails_by_bytes: Option<u64>,
+    /// How long ago the leader's log got the first entry that it lacks, in milliseconds; 0 if it lacks
+    /// none, not known if that was before the leader's process.
+    pub trails_by_ms: Option<u64>,
 }
 
 impl Status {
@@ -81,8 +106,6 @@ impl From<replica::Status> for Status {
     fn from(from: replica::Status) -> Self {
         let core = from.core.as_ref();
         let index = |of: fn(&replica::core::Status) -> replica::Index| core.map_or(0, |c| of(c).0);
-        let peers: Vec<PeerStatus> =
-            from.peers.iter().map(|peer| peer_status(peer, core)).collect();
         Self {
             node: format!("{:032x}", from.node.0),
             instance: from.instance.map(|instance| format!("{:032x}", instance.0)),
@@ -96,16 +119,23 @@ impl From<replica::Status> for Status {
             term: from.term.0,
             leader_address: from.leader.as_ref().map(|leader| leader.address.clone()),
             leader: from.leader.map(|leader| leader.name),
+            voter: from.voter,
+            first: from.first.0,
             last: index(|core| core.last.index),
             durable: index(|core| core.durable),
             committed: index(|core| core.committed),
             applied: index(|core| core.applied),
+            snapshot: from.snapshot.0,
+            log_bytes: from.room.as_ref().map(|room| room.log),
+            disk_free_bytes: from.room.as_ref().map(|room| room.free),
+            disk_total_bytes: from.room.as_ref().map(|room| room.total),
             voters: core.map_or(0, |core| core.membership.voters.len()),
-            tolerates: tolerates(from.state, core, &peers),
-            peers,
+            tolerates: from.tolerates,
+            peers: from.peers.into_iter().map(PeerStatus::from).collect(),
             waiting_for: from.waiting_for.iter().map(ToString::to_string).collect(),
             refused: from.refused,
             waiting_calls: from.waiting_calls,
+            waiting_bytes: from.waiting_bytes,
             id: from.name,
             cluster: from.cluster,
             address: from.address,
@@ -113,27 +143,22 @@ impl From<replica::Status> for Status {
     }
 }
 
-fn peer_status(peer: &replica::PeerStatus, core: Option<&replica::core::Status>) -> PeerStatus {
-    let progress = core.and_then(|core| core.peers.get(&peer.node?));
-    let last = core.map_or(0, |core| core.last.index.0);
-    PeerStatus {
-        id: peer.name.clone(),
-        address: peer.address.clone(),
-        connected: peer.connected,
-        voter: peer.voter,
-        matched: progress.map(|progress| progress.matched.0),
-        trails_by: progress.map(|progress| last.saturating_sub(progress.matched.0)),
+impl From<replica::PeerStatus> for PeerStatus {
+    fn from(from: replica::PeerStatus) -> Self {
+        const MILLISECOND: u64 = 1_000_000;
+        let trails_by = from.progress.map(|progress| progress.trails_by);
+        Self {
+            id: from.name,
+            address: from.address,
+            connected: from.connected,
+            voter: from.voter,
+            matched: from.progress.map(|progress| progress.matched.0),
+            last_contact_ms: from.last_contact.map(|nanos| nanos / MILLISECOND),
+            trails_by: trails_by.map(|trails| trails.entries),
+            trails_by_bytes: trails_by.and_then(|trails| trails.bytes),
+            trails_by_ms: trails_by
+                .and_then(|trails| trails.nanos)
+                .map(|nanos| nanos / MILLISECOND),
+        }
     }
-}
-
-/// How many of the connected voters may fail before there is no majority any more.
-fn tolerates(
-    state: replica::State,
-    core: Option<&replica::core::Status>,
-    peers: &[PeerStatus],
-) -> Option<usize> {
-    let voters = core?.membership.voters.len();
-    let answering = 1 + peers.iter().filter(|peer| peer.voter && peer.connected).count();
-    (state == replica::State::Leader)
-        .then(|| answering.saturating_sub(replica::core::quorum::majority(voters)))
 }

@@ -1,42 +1,67 @@
-//! A node's events as log lines, and its status as metrics.
+//! A node's events as log lines.
 
-use skiff_replica::{Event, State};
+use skiff_replica::Event;
 
-use crate::status::Status;
+/// Where the node stands when something happens: each line says so.
+pub(crate) struct At<'a> {
+    pub(crate) node: &'a str,
+    /// The current term.
+    pub(crate) term: u64,
+    /// Where the log ends.
+    pub(crate) index: u64,
+}
 
 /// Logs an event, as loud as it deserves.
-pub(crate) fn log(node: &str, event: &Event) {
+pub(crate) fn log(at: &At<'_>, event: &Event) {
+    let At { node, term, index } = *at;
     match event {
-        Event::Error(error) => tracing::error!(node, %error, "the node stops"),
+        Event::Error(error) => tracing::error!(node, term, index, %error, "the node stops"),
         Event::State(state) => {
-            metrics::counter!("skiff_state_changes_total", "node" => node.to_owned(), "to" => state.as_str())
-                .increment(1);
-            tracing::info!(node, %state, "state changed");
+            tracing::info!(node, term, index, %state, "state changed");
         }
-        Event::LeaderChanged { leader, term } => match leader {
-            Some(leader) => tracing::info!(node, %leader, %term, "follows a leader"),
-            None => tracing::info!(node, %term, "knows no leader"),
-        },
+        Event::LeaderChanged { leader: Some(leader), term } => {
+            tracing::info!(node, term = term.0, index, %leader, "follows a leader");
+        }
+        Event::LeaderChanged { leader: None, term } => {
+            tracing::info!(node, term = term.0, index, "knows no leader");
+        }
         Event::Formed { instance, members, .. } => {
-            tracing::info!(node, %instance, members = members.join(", "), "the cluster is formed");
+            tracing::info!(node, term, index, %instance, members = members.join(", "), "the cluster is formed");
         }
         Event::Waiting(waiting) if waiting.is_empty() => {}
         Event::Waiting(waiting) => {
             let words: Vec<String> = waiting.iter().map(ToString::to_string).collect();
-            tracing::info!(node, "waits: {}", words.join("; "));
+            tracing::info!(node, term, index, "waits: {}", words.join("; "));
         }
         Event::PeerRefused { address, reason } => {
-            tracing::warn!(node, address, %reason, "turned away");
+            tracing::warn!(node, term, index, address, %reason, "turned away");
         }
         Event::PeerConnected(peer) => {
-            tracing::info!(node, peer = peer.name, address = peer.address, "connected");
+            tracing::info!(
+                node,
+                term,
+                index,
+                peer = peer.name,
+                address = peer.address,
+                "connected"
+            );
         }
         Event::PeerDisconnected { peer, reason } => {
-            tracing::info!(node, peer = peer.name, address = peer.address, reason, "disconnected");
+            tracing::info!(
+                node,
+                term,
+                index,
+                peer = peer.name,
+                address = peer.address,
+                reason,
+                "disconnected"
+            );
         }
-        Event::Remark(remark) => tracing::warn!(node, "{remark}"),
+        Event::Remark(remark) => tracing::warn!(node, term, index, "{remark}"),
         Event::Hole(hole) => tracing::warn!(
             node,
+            term,
+            index,
             "entries {} to {} are damaged and will be asked of other members: {} at byte {}: {}",
             hole.first,
             hole.last.index,
@@ -45,13 +70,18 @@ pub(crate) fn log(node: &str, event: &Event) {
             hole.reason
         ),
         Event::Full { reason } => {
-            tracing::warn!(node, "takes no commands while it leads: {reason}")
+            tracing::warn!(node, term, index, "takes no commands while it leads: {reason}")
         }
         Event::WriteRefused { reason, .. } => {
-            tracing::warn!(node, "a write was refused, and will be tried again: {reason}");
+            tracing::warn!(
+                node,
+                term,
+                index,
+                "a write was refused, and will be tried again: {reason}"
+            );
         }
-        Event::RoomAgain => tracing::warn!(node, "there is room for the log again"),
-        Event::Mended => tracing::warn!(node, "the log is whole again"),
+        Event::RoomAgain => tracing::warn!(node, term, index, "there is room for the log again"),
+        Event::Mended => tracing::warn!(node, term, index, "the log is whole again"),
         Event::Reverted { .. }
         | Event::NeedsSnapshot { .. }
         | Event::SlowDisk { .. }
@@ -59,30 +89,7 @@ pub(crate) fn log(node: &str, event: &Event) {
         | Event::LoadFailed { .. }
         | Event::GenesisGone { .. }
         | Event::MachineReplaced { .. }
-        | Event::AdmissionUnsupported { .. } => tracing::warn!(node, ?event),
-        event => tracing::debug!(node, ?event),
-    }
-}
-
-/// Tells the metrics facade how the node stands.
-pub(crate) fn measure(status: &Status) {
-    let node = || status.id.clone();
-    #[expect(clippy::cast_precision_loss, reason = "metrics are floating point")]
-    let gauge = |name: &'static str, value: u64| {
-        metrics::gauge!(name, "node" => node()).set(value as f64);
-    };
-    gauge("skiff_term", status.term);
-    gauge("skiff_is_leader", u64::from(status.state == State::Leader.as_str()));
-    gauge("skiff_log_last", status.last);
-    gauge("skiff_log_durable", status.durable);
-    gauge("skiff_committed", status.committed);
-    gauge("skiff_applied", status.applied);
-    gauge("skiff_refused", status.refused);
-    gauge("skiff_waiting_calls", status.waiting_calls as u64);
-    for peer in &status.peers {
-        let (Some(id), Some(matched)) = (&peer.id, peer.matched) else { continue };
-        #[expect(clippy::cast_precision_loss, reason = "metrics are floating point")]
-        metrics::gauge!("skiff_peer_matched", "node" => node(), "peer" => id.clone())
-            .set(matched as f64);
+        | Event::AdmissionUnsupported { .. } => tracing::warn!(node, term, index, ?event),
+        event => tracing::debug!(node, term, index, ?event),
     }
 }

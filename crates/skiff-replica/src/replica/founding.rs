@@ -204,7 +204,7 @@ impl Replica {
             return;
         }
         if let Err(reason) = result {
-            return self.fail(ReplicaError::Store { reason });
+            return self.fail(ReplicaError::Store { reason, damaged: false });
         }
         self.next_step(Step::Begin, |_, _| {
             Job::Write(Write {
@@ -238,7 +238,7 @@ impl Replica {
         let Some(entering) = self.entering(Step::Identify) else { return };
         let instance = InstanceId(entering.genesis.instance);
         if let Err(reason) = result {
-            return self.fail(ReplicaError::Store { reason });
+            return self.fail(ReplicaError::Store { reason, damaged: false });
         }
         self.identity.standing = Standing::Member;
         self.identity.instance = Some(instance);

@@ -60,7 +60,10 @@ impl Replica {
     /// What the core wants done. Returns the job if it is a single one.
     pub(super) fn output(&mut self, output: Output) -> Option<Job> {
         match output {
-            Output::Persist(write) => Some(Job::Write(write)),
+            Output::Persist(write) => {
+                self.trail.note(&write, self.now);
+                Some(Job::Write(write))
+            }
             Output::Load { load, from, to, bytes_max } => {
                 self.loads.insert(load, from);
                 Some(Job::Load { load, from, to, bytes_max })
@@ -89,7 +92,10 @@ impl Replica {
             }
             Output::Stop(fatal) => {
                 let error = match fatal {
-                    core::Fatal::StoreFailed => ReplicaError::Store { reason: self.store_words() },
+                    core::Fatal::StoreFailed => {
+                        // A write looks at nothing that was there before.
+                        ReplicaError::Store { reason: self.store_words(), damaged: false }
+                    }
                     core::Fatal::MachineFailed { index } => {
                         let reason = self.machine_said.clone().unwrap_or_default();
                         ReplicaError::Machine { index, reason }
@@ -154,7 +160,7 @@ impl Replica {
 
     pub(super) fn write_failed(&mut self, write: WriteId, recoverable: bool, reason: String) {
         if matches!(self.phase, Phase::Entering(_)) {
-            return self.fail(ReplicaError::Store { reason });
+            return self.fail(ReplicaError::Store { reason, damaged: false });
         }
         self.store_said = Some(reason);
         let fault = if recoverable { Fault::WriteRefused { write } } else { Fault::StoreFailed };

@@ -260,11 +260,11 @@ impl Replica {
         match result {
             Ok(()) => {}
             // It is asked for again when there may be room.
-            Err(NotMended { recoverable: true, reason }) => {
+            Err(NotMended { recoverable: true, reason, .. }) => {
                 mending.again_at = Some(now.after(patience));
                 return self.tell(Event::MendRefused { reason });
             }
-            Err(NotMended { reason, .. }) => return self.fail(ReplicaError::Store { reason }),
+            Err(error) => return self.fail(error.into()),
         }
         mending.tried.clear();
         mending.losers.clear();
@@ -279,11 +279,11 @@ impl Replica {
     }
 
     /// What the log holds now.
-    pub(super) fn reloaded(&mut self, result: Result<Recovered, String>) {
+    pub(super) fn reloaded(&mut self, result: Result<Recovered, NotMended>) {
         let Some(mending) = self.mending() else { return };
         mending.is_busy = false;
         match result {
-            Err(reason) => self.fail(ReplicaError::Store { reason }),
+            Err(error) => self.fail(error.into()),
             Ok(log) if !log.holes.is_empty() => {
                 mending.log = log;
                 self.mend_on();

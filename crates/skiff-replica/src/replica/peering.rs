@@ -357,6 +357,7 @@ impl Replica {
             node: Some(peer.node),
             connected,
             voter: self.membership().is_some_and(|membership| membership.is_voter(peer.node)),
+            ..PeerStatus::default()
         }
     }
 
@@ -374,6 +375,7 @@ impl Replica {
                     node: Some(*id),
                     connected: connected(*id),
                     voter: membership.is_voter(*id),
+                    ..PeerStatus::default()
                 }
             }));
         }

@@ -57,7 +57,10 @@ fn stops() -> Vec<ReplicaError> {
             committed: Index(9),
         }),
         ReplicaError::Core(Fatal::Broken("a term went back")),
-        ReplicaError::Store { reason: "cannot sync data/a/log-1: Input/output error".into() },
+        ReplicaError::Store {
+            reason: "cannot sync data/a/log-1: Input/output error".into(),
+            damaged: false,
+        },
         ReplicaError::Machine { index: Index(7), reason: "panicked: three is too much".into() },
         ReplicaError::MachineState { action: "take", reason: "it is no state of mine".into() },
         ReplicaError::GenesisTooLarge { size: 9_000_000, limit: 8_000_000 },

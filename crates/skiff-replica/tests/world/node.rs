@@ -270,7 +270,7 @@ impl Node {
                 (disk, Input::Mended { prev: None, result })
             }
             Job::Reload => {
-                let result = log.load().map_err(|error| error.to_string());
+                let result = log.load().map_err(Into::into);
                 (disk, Input::Reloaded { result })
             }
             Job::Load { load, from, to, bytes_max } => {

@@ -132,7 +132,7 @@ impl<M: Snapshots> Process<M> {
                 Some(Input::Mended { prev: None, result })
             }
             Job::Reload => {
-                let result = self.log.reload().map_err(|error| error.to_string());
+                let result = self.log.reload().map_err(Into::into);
                 Some(Input::Reloaded { result })
             }
             _ => None,
