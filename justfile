@@ -24,6 +24,11 @@ test *args:
         cargo test --workspace "$@"; \
     fi
 
+# real processes killed, paused and cut off under load, for minutes: prints what it did and found
+soak *args:
+    cargo test --release --package skiff-cli --test live -- --ignored --nocapture --test-threads 1 "$@"
+    cargo test --release --package skiff-cli --test kernel -- --ignored --nocapture --test-threads 1 "$@"
+
 # the scripts of the core, with their transcripts written anew: read the diff before you keep it
 golden:
     UPDATE_GOLDENFILES=1 cargo test --package skiff-core

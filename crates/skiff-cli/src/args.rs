@@ -127,6 +127,10 @@ pub(crate) struct Serve {
     #[arg(long, default_value = "127.0.0.1:7001", value_name = "ADDRESS")]
     pub(crate) listen: String,
 
+    /// Where others reach this node, if that is not where it listens: behind a proxy, say
+    #[arg(long, conflicts_with = "dev", value_name = "ADDRESS")]
+    pub(crate) advertise: Option<String>,
+
     /// Where to keep the data; made if it is not there
     #[arg(long, required_unless_present = "dev", conflicts_with = "dev", value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,

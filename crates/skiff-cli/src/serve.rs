@@ -58,6 +58,9 @@ fn builder(args: &Serve) -> Builder<Kv> {
     if let Some(id) = &args.id {
         builder = builder.id(id);
     }
+    if let Some(address) = &args.advertise {
+        builder = builder.advertise(address);
+    }
     if let Some(dir) = &args.data_dir {
         builder = builder.data_dir(dir);
     }

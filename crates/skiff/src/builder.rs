@@ -102,6 +102,15 @@ impl<M: Snapshots> Builder<M> {
         self
     }
 
+    /// The address at which others reach this node, where it is not the one it
+    /// [listens](Self::listen) at: behind a proxy, or in a container. It is what the members know this
+    /// node by. Default: the address it listens at.
+    #[must_use]
+    pub fn advertise(mut self, address: impl Into<String>) -> Self {
+        self.options.advertise = Some(address.into());
+        self
+    }
+
     /// Allows listening where others than this machine can connect, unencrypted and
     /// unauthenticated.
     #[must_use]

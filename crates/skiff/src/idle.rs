@@ -210,7 +210,11 @@ async fn open(
 
 fn own_transport(options: &Options) -> Result<Arc<dyn Transport>, StartError> {
     if options.listen.is_some() {
-        Ok(Arc::new(TcpTransport::builder().insecure(options.insecure).build()?))
+        let mut tcp = TcpTransport::builder().insecure(options.insecure);
+        if let Some(address) = &options.advertise {
+            tcp = tcp.advertise(address);
+        }
+        Ok(Arc::new(tcp.build()?))
     } else {
         Ok(Arc::new(MemoryTransport::default()))
     }

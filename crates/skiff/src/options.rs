@@ -62,6 +62,8 @@ pub struct Options {
     pub forward_commands: bool,
     /// Where to listen.
     pub listen: Option<String>,
+    /// Where others reach this node, if not where it listens.
+    pub advertise: Option<String>,
     /// Whether listening off loopback without TLS is allowed. Default: no.
     pub insecure: bool,
     /// Where the data is kept; in memory if nowhere.
@@ -95,6 +97,7 @@ impl Default for Options {
             command_timeout: Duration::from_secs(3),
             forward_commands: false,
             listen: None,
+            advertise: None,
             insecure: false,
             data_dir: None,
             peers: None,

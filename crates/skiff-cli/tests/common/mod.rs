@@ -2,15 +2,18 @@
 
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "shared by several tests")]
 
+pub mod dice;
+
 use std::{
     collections::HashSet,
     fs,
-    io::{BufRead, BufReader, Read},
+    io::{self, BufRead, BufReader, Read, Write as _},
     net::TcpListener,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Output, Stdio},
+    process::{self, Child, Command, ExitStatus, Output, Stdio},
     sync::{
         LazyLock, Mutex,
+        atomic::{AtomicU16, Ordering},
         mpsc::{Receiver, channel},
     },
     thread::{self, JoinHandle},
@@ -33,6 +36,20 @@ pub fn free_address() -> String {
             return address;
         }
     }
+}
+
+/// An address that nothing else on this machine comes upon: the system gives ports to those who
+/// connect, and a node that was killed must find its own again.
+pub fn own_address() -> String {
+    static NEXT: AtomicU16 = AtomicU16::new(7001);
+    let [_, high, middle, low] = process::id().to_be_bytes();
+    let port = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("127.{}.{middle}.{low}:{port}", 1 + high)
+}
+
+/// Says something past the capture of what passing tests print.
+pub fn say(line: &str) {
+    io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
 /// Runs the program to its end, which must come within [`PATIENCE`].

@@ -1,25 +1,16 @@
 //! `kill -9` at any moment, again and again, while clients write.
 
-use std::{
-    collections::hash_map::RandomState,
-    env,
-    hash::{BuildHasher as _, Hasher as _},
-    sync::Arc,
-    thread,
-    time::Duration,
-};
+use std::{sync::Arc, thread, time::Duration};
 
 use crate::{
+    common::{dice::Dice, say},
     history::History,
     load::Load,
-    means::{can_trace, say},
+    means::can_trace,
     nodes::Nodes,
     traced::{Trace, real},
 };
 
-/// Draws from this number instead of a new one: the same nodes are killed, after as many writes. What
-/// they are at in that moment is never the same.
-const SEED: &str = "SKIFF_KILLS_SEED";
 const WRITERS: usize = 6;
 /// Between two groups of writes lie about so many microseconds.
 const ROUND: u64 = 5000;
@@ -96,23 +87,4 @@ fn survive(moments: u64) {
         state.acknowledged(),
         state.unknown()
     ));
-}
-
-/// Random numbers that can be drawn again (splitmix64).
-struct Dice(u64);
-
-impl Dice {
-    fn new() -> Self {
-        let given = env::var(SEED).ok().map(|seed| seed.parse().expect("a number"));
-        let seed = given.unwrap_or_else(|| RandomState::new().build_hasher().finish());
-        say(&format!("to draw the same again: {SEED}={seed}"));
-        Self(seed)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % limit
-    }
 }

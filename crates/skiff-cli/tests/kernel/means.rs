@@ -1,19 +1,10 @@
 //! What a test needs of the machine, and what it says if that is not there.
 
-use std::{
-    io::{self, Write as _},
-    process::Command,
-    thread,
-};
+use std::{process::Command, thread};
 
 use rustix::process::geteuid;
 
-use crate::common::said;
-
-/// Says something past the capture of what passing tests print.
-pub(crate) fn say(line: &str) {
-    io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
-}
+use crate::common::{said, say};
 
 /// Says that a test does nothing, or not all, and why.
 pub(crate) fn skip(reason: &str) {

@@ -4,8 +4,7 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    process::{self, Command},
-    sync::atomic::{AtomicU16, Ordering},
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -16,7 +15,7 @@ use skiff_kv::{self as kv, Answer, Kv, MAX_PAGE, Query};
 use tokio::runtime::{self, Runtime};
 
 use crate::{
-    common::{PATIENCE, SKIFF, Server, path},
+    common::{PATIENCE, SKIFF, Server, own_address, path},
     history::History,
 };
 
@@ -24,15 +23,6 @@ use crate::{
 pub(crate) const ATTEMPT: Duration = Duration::from_secs(2);
 /// Between two looks at something that takes its time.
 const GLANCE: Duration = Duration::from_millis(5);
-
-/// An address that nothing else on this machine comes upon: the system gives ports to those who
-/// connect, and a node that was killed must find its own again.
-fn own_address() -> String {
-    static NEXT: AtomicU16 = AtomicU16::new(7001);
-    let [_, high, middle, low] = process::id().to_be_bytes();
-    let port = NEXT.fetch_add(1, Ordering::Relaxed);
-    format!("127.{}.{middle}.{low}:{port}", 1 + high)
-}
 
 /// One node by itself, or several that form a cluster.
 pub(crate) struct Nodes {
