@@ -264,6 +264,10 @@ impl Run<'_, '_> {
         if !self.possible.contains(&found) {
             return Err(format!("{found:?} is there, possible are {:?}", self.possible));
         }
+        // Whoever is told of damage looks for another disk.
+        if let Some(remark) = opened.recovered.remarks.iter().find(|it| it.contains("is damaged")) {
+            return Err(format!("a power cut is taken for damage: {remark}"));
+        }
         let again = self.disk.fork();
         again.crash(|_| Fate::Drop);
         let shown = open(&again, self.segment_size).and_then(|opened| Model::of(&opened));
@@ -292,12 +296,20 @@ impl Run<'_, '_> {
 }
 
 fn open(disk: &SimDisk, segment_size: u64) -> Result<Opened<SimDisk>, StoreError> {
+    open_with(disk, segment_size, OnLostData::Refuse)
+}
+
+fn open_with(
+    disk: &SimDisk,
+    segment_size: u64,
+    on_lost_data: OnLostData,
+) -> Result<Opened<SimDisk>, StoreError> {
     let opening = Opening {
         cluster: "sim".to_owned(),
         name: Some("n0".to_owned()),
         fresh_name: String::new(),
         fresh_node: NodeId(7),
-        on_lost_data: OnLostData::Refuse,
+        on_lost_data,
     };
     Log::open(disk.clone(), &opening, Options { segment_size, fresh_log: LogId(0xabc) })
 }

@@ -1,7 +1,10 @@
 //! Short scenes with the log alone that no power cut is a part of: a disk that is full in the middle of
 //! a write, and damage to what was synced last.
 
-use skiff_replica::storage::StoreError;
+use skiff_replica::{
+    core::{Entry, Index, Write},
+    storage::{OnLostData, StoreError},
+};
 use skiff_wal::{
     Opened,
     disk::{
@@ -10,16 +13,17 @@ use skiff_wal::{
     },
 };
 
-use super::{model::Model, open};
+use super::{model::Model, open, open_with};
 
 /// What happens, and what is wrong if anything is.
 pub(crate) type Scene = fn() -> Result<(), String>;
 
 /// All of them, with their names.
-pub(crate) const SCENES: [(&str, Scene); 3] = [
+pub(crate) const SCENES: [(&str, Scene); 4] = [
     ("full in the middle of a write", full),
     ("damage to what was found before", damaged),
     ("damage before a torn end", before_torn),
+    ("a cut within what is damaged", cut_within),
 ];
 
 const SEGMENT: u64 = 4 << 10;
@@ -35,8 +39,24 @@ fn words(error: StoreError) -> String {
 /// Appends an entry to a log of which this is known.
 fn put(opened: &mut Opened<SimDisk>, model: &mut Model) -> Result<(), String> {
     let write = model.append(1, 100);
+    make(opened, model, write)
+}
+
+fn make(opened: &mut Opened<SimDisk>, model: &mut Model, write: Write) -> Result<(), String> {
     *model = model.after(&write);
     opened.log.append(&[write]).error.map_or(Ok(()), |error| Err(words(error)))
+}
+
+/// Where the first segment is no longer as it was.
+fn differs_at(disk: &SimDisk, before: &[u8]) -> Option<usize> {
+    let content = disk.content(FIRST_SEGMENT)?;
+    before.iter().zip(&content).position(|(one, other)| one != other)
+}
+
+fn flip(disk: &SimDisk, at: usize) {
+    let mut content = disk.content(FIRST_SEGMENT).unwrap_or_default();
+    content[at] ^= 1;
+    disk.put(FIRST_SEGMENT, content);
 }
 
 /// There is room for a part of a write, every part in turn. Either the log is told to be unusable from
@@ -121,7 +141,8 @@ fn before_torn() -> Result<(), String> {
         put(&mut opened, &mut model)?;
         let sound = disk.content(FIRST_SEGMENT).unwrap_or_default();
         put(&mut opened, &mut model)?;
-        let content = disk.content(FIRST_SEGMENT).unwrap_or_default();
+        // The last batch before the torn one begins where the two differ.
+        let Some(at) = differs_at(&disk, &sound) else { continue };
         disk.halt_after(1);
         let torn = model.append(1, 3 * ENTRY);
         let _torn = opened.log.append(std::slice::from_ref(&torn));
@@ -129,16 +150,40 @@ fn before_torn() -> Result<(), String> {
         disk.crash(|unsynced| {
             Fate::Tear((0..unsynced.sectors()).map(|sector| sector < sectors).collect())
         });
-        // The last batch before the torn one begins where the two differ.
-        let differs = |(one, other): (&u8, &u8)| one != other;
-        let Some(at) = sound.iter().zip(&content).position(differs) else { continue };
-        let mut content = disk.content(FIRST_SEGMENT).unwrap_or_default();
-        content[at + 100] ^= 1;
-        disk.put(FIRST_SEGMENT, content);
+        flip(&disk, at + 100);
         if let Ok(opened) = open(&disk, 4 * SEGMENT) {
             let found = Model::of(&opened).map_err(words)?;
             return Err(format!("{found:?} is taken for all that there was, not {model:?}"));
         }
+    }
+    Ok(())
+}
+
+/// Three entries are damaged, and the log was cut among them later. What is missing then ends with the
+/// entry that was put in the place of the first that was cut.
+fn cut_within() -> Result<(), String> {
+    let disk = SimDisk::new();
+    let mut model = Model::default();
+    let mut opened = open(&disk, 4 * SEGMENT).map_err(words)?;
+    for _ in 0..3 {
+        put(&mut opened, &mut model)?;
+    }
+    let sound = disk.content(FIRST_SEGMENT).unwrap_or_default();
+    let damaged = model.append(3, 100);
+    make(&mut opened, &mut model, damaged)?;
+    let at = differs_at(&disk, &sound).ok_or("nothing was written")?;
+    put(&mut opened, &mut model)?;
+    let replaced = model.overwrite(3, 1, 100);
+    let last = replaced.entries.last().map(Entry::position).ok_or("nothing was replaced")?;
+    make(&mut opened, &mut model, replaced)?;
+    put(&mut opened, &mut model)?;
+    drop(opened);
+    disk.kill();
+    flip(&disk, at + 200);
+    let opened = open_with(&disk, 4 * SEGMENT, OnLostData::Mend).map_err(words)?;
+    let holes: Vec<_> = opened.recovered.holes.iter().map(|hole| (hole.first, hole.last)).collect();
+    if holes != [(Index(4), last)] {
+        return Err(format!("{holes:?} is missing, not what ends with {last}"));
     }
     Ok(())
 }
