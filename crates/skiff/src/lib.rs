@@ -40,3 +40,20 @@ pub use status::{PeerStatus, Status};
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct FrontPage;
+
+/// The guides: their programs are tests.
+#[cfg(doctest)]
+mod guides {
+    macro_rules! guides {
+        ($($name:ident: $page:literal,)*) => {
+            $(#[doc = include_str!(concat!("../../../docs/", $page))] struct $name;)*
+        };
+    }
+
+    guides! {
+        Guarantees: "guarantees.md",
+        Options: "options.md",
+        Providers: "providers.md",
+        StateMachines: "state-machines.md",
+    }
+}
