@@ -78,7 +78,13 @@ pub(crate) async fn list(args: List) -> Result<(), Failure> {
 
 /// Has a command carried out; returns what the key held before.
 async fn write(nodes: &Nodes, command: Command) -> Result<Option<Bytes>, Failure> {
-    match nodes.client()?.command(command).await {
+    // Long enough for all tries, and not much longer: it is ended below, if that can be.
+    let client = nodes.client()?.exactly_once(nodes.timeout.saturating_mul(4));
+    let done = client.command(command).await;
+    if done.is_ok() {
+        client.end_sessions().await;
+    }
+    match done {
         Ok(Response::Done { previous }) => Ok(previous),
         Ok(Response::Refused(refusal)) => Err(Failure::usage(refusal)),
         Ok(_) => Err(unexpected()),

@@ -18,6 +18,7 @@ use crate::{
 const NOOP: u32 = 0;
 const COMMAND: u32 = 1;
 const MEMBERSHIP: u32 = 2;
+const SESSION: u32 = 3;
 
 /// Bytes that do not make a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -35,6 +36,7 @@ impl Payload {
             Self::Noop => NOOP,
             Self::Command(_) => COMMAND,
             Self::Membership(_) => MEMBERSHIP,
+            Self::Session(_) => SESSION,
             Self::Unknown { kind, .. } => *kind,
         }
     }
@@ -44,7 +46,9 @@ impl Payload {
     pub fn body(&self) -> Bytes {
         match self {
             Self::Noop => Bytes::new(),
-            Self::Command(bytes) | Self::Unknown { body: bytes, .. } => bytes.clone(),
+            Self::Command(bytes) | Self::Session(bytes) | Self::Unknown { body: bytes, .. } => {
+                bytes.clone()
+            }
             Self::Membership(membership) => membership.encode().into(),
         }
     }
@@ -60,6 +64,7 @@ impl Payload {
             NOOP => Err(Malformed { what: "empty entry" }),
             COMMAND => Ok(Self::Command(body)),
             MEMBERSHIP => Ok(Self::Membership(Box::new(Membership::decode(&body)?))),
+            SESSION => Ok(Self::Session(body)),
             kind => Ok(Self::Unknown { kind, body }),
         }
     }

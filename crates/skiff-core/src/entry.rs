@@ -32,6 +32,8 @@ pub enum Payload {
     Command(Bytes),
     /// The members from here on (dissertation 4.1: used as soon as it is in the log).
     Membership(Box<Membership>),
+    /// Something of a session of a client (dissertation 6.3), opaque here.
+    Session(Bytes),
     /// An entry of a kind that this version does not know. It is stored and replicated as it came,
     /// and the node stops before applying it: skipping it would let replicas drift apart.
     Unknown {
@@ -56,11 +58,20 @@ impl Entry {
     /// bytes are counted with it.
     #[must_use]
     pub fn size(&self) -> usize {
-        Self::OVERHEAD
-            + match &self.payload {
-                Payload::Noop => 0,
-                Payload::Command(bytes) | Payload::Unknown { body: bytes, .. } => bytes.len(),
-                Payload::Membership(membership) => membership.size(),
+        Self::OVERHEAD + self.payload.size()
+    }
+}
+
+impl Payload {
+    /// About how many bytes it takes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Noop => 0,
+            Self::Command(bytes) | Self::Session(bytes) | Self::Unknown { body: bytes, .. } => {
+                bytes.len()
             }
+            Self::Membership(membership) => membership.size(),
+        }
     }
 }

@@ -37,6 +37,15 @@ pub enum Input {
         /// The caller's clock in log time. An entry never gets a time below its predecessor's.
         time: LogTime,
     },
+    /// As [`Propose`](Self::Propose), of something that belongs to a session: the entry is of that kind.
+    ProposeInSession {
+        /// Names the request.
+        token: Token,
+        /// What to replicate.
+        content: Bytes,
+        /// The caller's clock in log time.
+        time: LogTime,
+    },
     /// A caller wants to read the newest state. Answered by
     /// [`ReadReady`](crate::Output::ReadReady) or [`Rejected`](crate::Output::Rejected).
     Read {

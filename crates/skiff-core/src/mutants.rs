@@ -174,6 +174,18 @@ mutants! {
     LostIsNotApplied,
     /// A forwarded command of unknown outcome is tried again.
     RetriesTheUnknown,
+
+    // Sessions.
+    /// A command that was executed is executed again when it is tried again.
+    ExecutesARetry,
+    /// A command below one that was executed in its session is executed.
+    ExecutesTheAcknowledged,
+    /// A command of a session that has expired is executed.
+    ExpiredExecutes,
+    /// With as many sessions as may be, the one that expires next gives way.
+    EvictsASession,
+    /// What a command of a session answered is kept only where somebody waits for it.
+    AnswersStayWithTheLeader,
 }
 
 #[cfg(feature = "mutants")]

@@ -6,7 +6,7 @@ use crate::{
     config::{Config, Recovered},
     disk::Disk,
     election::Verdict,
-    entry::Entry,
+    entry::{Entry, Payload},
     error::{Fatal, LoadError, Reject, StartError},
     input::{Fault, Input},
     invariants::Witness,
@@ -29,7 +29,7 @@ use crate::{
         pre_candidate::PreCandidate,
     },
     status::Status,
-    types::{HardState, Index, Instant, LoadId, NodeId, Position, Term, Token, WriteId},
+    types::{HardState, Index, Instant, LoadId, LogTime, NodeId, Position, Term, Token, WriteId},
 };
 
 /// One node of a Raft cluster, without I/O.
@@ -105,10 +105,12 @@ impl Raft {
         match input {
             Input::Message { from, term, message } => self.receive(from, term, message),
             Input::Timeout => self.timeout(),
-            Input::Propose { token, command, time } => match &mut self.role {
-                Role::Leader(leader) => leader.propose(&mut self.local, token, command, time),
-                _ => self.reject_not_leader(token),
-            },
+            Input::Propose { token, command, time } => {
+                self.propose(token, Payload::Command(command), time);
+            }
+            Input::ProposeInSession { token, content, time } => {
+                self.propose(token, Payload::Session(content), time);
+            }
             Input::Read { token } => match &mut self.role {
                 Role::Leader(leader) => leader.read(&self.local, Reader::Local(token)),
                 Role::Follower(follower) => follower.read(&mut self.local, token),
@@ -489,6 +491,13 @@ impl Raft {
         }
     }
 
+    fn propose(&mut self, token: Token, payload: Payload, time: LogTime) {
+        match &mut self.role {
+            Role::Leader(leader) => leader.propose(&mut self.local, token, payload, time),
+            _ => self.reject_not_leader(token),
+        }
+    }
+
     fn reject_not_leader(&mut self, token: Token) {
         let leader = self.leader();
         self.local.reject(token, Reject::NotLeader { leader });
@@ -496,7 +505,10 @@ impl Raft {
 
     /// A request that came too late.
     fn reject_stopped(&mut self, input: &Input) {
-        if let Input::Propose { token, .. } | Input::Read { token } = input {
+        if let Input::Propose { token, .. }
+        | Input::ProposeInSession { token, .. }
+        | Input::Read { token } = input
+        {
             self.local.reject(*token, Reject::Stopped { position: None });
         }
     }

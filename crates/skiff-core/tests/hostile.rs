@@ -45,7 +45,7 @@ fn payload() -> impl Strategy<Value = Payload> {
         4 => vec(any::<u8>(), 0..9).prop_map(|bytes| Payload::Command(bytes.into())),
         2 => Just(Payload::Noop),
         2 => membership().prop_map(|one| Payload::Membership(Box::new(one))),
-        1 => (3_u32..).prop_map(|kind| Payload::Unknown { kind, body: Bytes::new() }),
+        1 => (4_u32..).prop_map(|kind| Payload::Unknown { kind, body: Bytes::new() }),
     ]
 }
 

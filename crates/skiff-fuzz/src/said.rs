@@ -9,7 +9,7 @@ use skiff_core::{
 };
 use skiff_transport::{
     Answer, Ask, Body, Consistency, Envelope, Fetch, Fetched, Found, Genesis, Hello, Listed,
-    Outcome, Refusal, Request, Standing,
+    Outcome, Refusal, Request, SessionAsk, Standing,
 };
 
 use crate::source::Source;
@@ -74,9 +74,10 @@ pub(crate) fn payload(source: &mut Source<'_>) -> Payload {
     match source.byte() {
         0..96 => Payload::Command(Bytes::copy_from_slice(source.bytes(2_000))),
         96..160 => Payload::Noop,
-        160..240 => Payload::Membership(Box::new(membership(source))),
+        160..224 => Payload::Membership(Box::new(membership(source))),
+        224..240 => Payload::Session(Bytes::copy_from_slice(source.bytes(200))),
         _ => Payload::Unknown {
-            kind: u32::from_le_bytes(source.array()).max(3),
+            kind: u32::from_le_bytes(source.array()).max(4),
             body: Bytes::copy_from_slice(source.bytes(200)),
         },
     }
@@ -184,7 +185,7 @@ fn genesis(source: &mut Source<'_>) -> Genesis {
 }
 
 pub(crate) fn ask(source: &mut Source<'_>) -> Ask {
-    match source.pick(3) {
+    match source.pick(4) {
         0 => Ask::Command(Bytes::copy_from_slice(source.bytes(5_000))),
         1 => Ask::Query {
             consistency: match source.pick(4) {
@@ -195,7 +196,21 @@ pub(crate) fn ask(source: &mut Source<'_>) -> Ask {
             },
             query: Bytes::copy_from_slice(source.bytes(5_000)),
         },
+        2 => Ask::Session(session(source)),
         _ => Ask::Status,
+    }
+}
+
+fn session(source: &mut Source<'_>) -> SessionAsk {
+    let session = source.number().max(1);
+    match source.pick(3) {
+        0 => SessionAsk::Begin { timeout_ms: source.number() },
+        1 => SessionAsk::End { session },
+        _ => SessionAsk::Command {
+            session,
+            number: source.number().max(1),
+            command: Bytes::copy_from_slice(source.bytes(5_000)),
+        },
     }
 }
 

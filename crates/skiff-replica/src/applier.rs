@@ -2,6 +2,7 @@
 
 use std::{
     any::Any,
+    mem,
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
@@ -11,8 +12,10 @@ use skiff_storage::InstanceId;
 use thiserror::Error;
 
 use crate::{
-    machine::{Batch, Encoded, MachineError, Mark, Opened, Queries, Snapshots},
+    machine::{Batch, Encoded, MachineError, Mark, Opened, Progress, Queries, Snapshots},
     refused::{Outcome, Refused},
+    replica::GENESIS,
+    sessions::{Answer, SessionEntry, Sessions},
 };
 
 /// Owns a state machine and does the jobs of the machine lane on it.
@@ -24,6 +27,11 @@ pub struct Applier<M> {
     machine: M,
     instance: InstanceId,
     applied: Index,
+    sessions: Sessions,
+    /// The last entry that is in the sessions: behind what is applied while a machine that is durable by
+    /// itself is further than its mark.
+    sessions_at: Index,
+    answers: Vec<Answer>,
     failed: Option<ApplyError>,
 }
 
@@ -42,11 +50,29 @@ impl<M: Snapshots> Applier<M> {
     /// An applier of this machine, as far as that says it is.
     #[must_use]
     pub fn new(machine: M) -> Self {
-        let (instance, applied) = match machine.opened_at() {
-            Opened::Empty => (InstanceId::default(), Index::ZERO),
-            Opened::At { mark, stored } => (mark.instance, mark.position.index.max(stored)),
+        let opened = machine.opened_at();
+        let mut applier = Self {
+            machine,
+            instance: InstanceId::default(),
+            applied: Index::ZERO,
+            sessions: Sessions::default(),
+            sessions_at: Index::ZERO,
+            answers: Vec::new(),
+            failed: None,
         };
-        Self { machine, instance, applied, failed: None }
+        if let Opened::At { mark, stored } = opened {
+            applier.instance = mark.instance;
+            applier.sessions_at = mark.position.index;
+            applier.applied = applier.sessions_at.max(stored);
+            match Sessions::decode(&mark.sessions) {
+                Ok(sessions) => applier.sessions = sessions,
+                Err(error) => {
+                    let (index, reason) = (applier.applied, error.reason);
+                    applier.failed = Some(ApplyError { index, reason });
+                }
+            }
+        }
+        applier
     }
 
     /// The machine, to read from.
@@ -64,6 +90,16 @@ impl<M: Snapshots> Applier<M> {
     #[must_use]
     pub const fn failed(&self) -> Option<&ApplyError> {
         self.failed.as_ref()
+    }
+
+    /// The sessions of clients, as they stand after the last entry applied.
+    pub const fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// What became of the entries of sessions, since this was last asked, in their order.
+    pub fn take_answers(&mut self) -> Vec<Answer> {
+        mem::take(&mut self.answers)
     }
 
     /// Applies what is not applied yet, and puts the responses that somebody waits for into
@@ -96,27 +132,49 @@ impl<M: Snapshots> Applier<M> {
         responses: &mut Vec<(Token, M::Response)>,
     ) -> Result<Index, ApplyError> {
         let known = apply.entries.partition_point(|entry| entry.index <= self.applied);
-        let entries = &apply.entries[known..];
-        let Some(last) = entries.last() else { return Ok(self.applied) };
+        let (stored, entries) = apply.entries.split_at(known);
+        self.remember(stored)?;
+        let Some(last) = entries.last() else {
+            return Ok(stored.last().map_or(self.applied, |entry| entry.index));
+        };
         self.check_place(entries)?;
         let known = apply.tokens.partition_point(|(index, _)| *index <= self.applied);
         let waiting = &apply.tokens[known..];
         let answered = responses.len();
-        let mut current = self.applied;
-        let batch = Batch::new(self.instance, entries, waiting, &mut current, responses);
-        let machine = &mut self.machine;
-        catch(|| machine.apply_batch(batch))
-            .map_err(|error| ApplyError { index: current, reason: error.reason })?;
+        let mut progress = Progress { current: self.applied, ..Progress::default() };
+        let (machine, sessions) = (&mut self.machine, &mut self.sessions);
+        let batch = Batch::new(self.instance, entries, waiting, sessions, &mut progress, responses);
+        let done = catch(|| machine.apply_batch(batch));
+        let Progress { current, pending, answers } = progress;
+        done.map_err(|error| ApplyError { index: current, reason: error.reason })?;
         if current < last_command(entries) {
             let reason = "the machine left commands of a batch unapplied".to_owned();
             return Err(ApplyError { index: current.next(), reason });
         }
-        if responses.len() - answered != waiting.len() {
+        let told = answers.iter().filter(|answer| answer.token.is_some()).count();
+        if responses.len() - answered + told != waiting.len() || pending.is_some() {
             let reason = "the machine left commands of a batch unanswered".to_owned();
             return Err(ApplyError { index: current, reason });
         }
-        self.applied = last.index;
+        self.answers.extend(answers);
+        (self.applied, self.sessions_at) = (last.index, last.index);
         Ok(self.applied)
+    }
+
+    /// Brings the sessions up to entries that the machine has stored already: what those executed is
+    /// known, what they answered is not.
+    fn remember(&mut self, stored: &[Entry]) -> Result<(), ApplyError> {
+        for entry in stored.iter().filter(|entry| entry.index > self.sessions_at) {
+            let index = entry.index;
+            if let Payload::Session(bytes) = &entry.payload {
+                let entry_of = SessionEntry::decode(bytes)
+                    .map_err(|error| ApplyError { index, reason: error.reason })?;
+                self.sessions.remember(entry, entry_of);
+            }
+        }
+        let last = stored.last().map_or(self.sessions_at, |entry| entry.index);
+        self.sessions_at = self.sessions_at.max(last);
+        Ok(())
     }
 
     /// Entries must follow what is applied, and be of kinds that are known.
@@ -152,18 +210,29 @@ impl<M: Snapshots> Applier<M> {
         })
     }
 
-    /// Makes `content` the machine's state; entries after the mark are applied next.
+    /// Makes `content` the machine's state; entries after the mark are applied next. The content of a
+    /// snapshot begins with its [sessions](Sessions::head), but for that of the genesis.
     ///
     /// # Errors
     ///
     /// If the machine failed or panicked.
     pub fn restore(&mut self, content: &[u8], mark: Mark) -> Result<(), MachineError> {
         let (instance, applied) = (mark.instance, mark.position.index);
-        let machine = &mut self.machine;
-        let result = catch(|| machine.restore(&mut &content[..], mark));
+        let (mut from, machine) = (content, &mut self.machine);
+        let mut sessions = Sessions::default();
+        let result = catch(|| {
+            // A cluster begins without sessions.
+            if applied > GENESIS.index {
+                sessions = Sessions::read_head(&mut from)?;
+            }
+            let mark = mark.with_sessions(sessions.encode());
+            machine.restore(&mut from, mark)
+        });
         match &result {
             Ok(()) => {
                 (self.instance, self.applied, self.failed) = (instance, applied, None);
+                (self.sessions, self.sessions_at) = (sessions, applied);
+                self.answers.clear();
             }
             Err(error) => {
                 self.failed = Some(ApplyError { index: applied, reason: error.reason.clone() });
@@ -195,7 +264,8 @@ const fn unanswered(reason: String) -> Refused {
 
 /// The index of the last command among these.
 fn last_command(entries: &[Entry]) -> Index {
-    let is_command = |entry: &&Entry| matches!(entry.payload, Payload::Command(_));
+    let is_command =
+        |entry: &&Entry| matches!(entry.payload, Payload::Command(_) | Payload::Session(_));
     entries.iter().rev().find(is_command).map_or(Index::ZERO, |entry| entry.index)
 }
 

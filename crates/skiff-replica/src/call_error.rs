@@ -71,6 +71,26 @@ pub enum CommandError {
         /// What is known of the effect.
         outcome: Outcome,
     },
+    /// There is no such session any more: it has expired, or was ended. This try had no effect; whether
+    /// one before it had is not known any more.
+    #[error("the session has expired or was ended{}", effect(*outcome, None))]
+    SessionExpired {
+        /// What is known of the effect: none, unless it was tried before.
+        outcome: Outcome,
+    },
+    /// A later command of the session was executed. This one was before, or never will be.
+    #[error("a later command of the session was executed already")]
+    Acknowledged,
+    /// There are as many sessions, or as many bytes of their responses are kept, as may be. The command
+    /// had no effect: try again later.
+    #[error("{reason}")]
+    SessionsFull {
+        /// Which, and how many.
+        reason: String,
+    },
+    /// The command was executed when it was tried before, and its response is not kept any more.
+    #[error("the command took effect before, only its response is lost")]
+    ResponseLost,
     /// This version cannot do that. The command had no effect.
     #[error("{what} is not supported yet")]
     Unsupported {
@@ -141,6 +161,10 @@ impl CommandError {
             Self::Disconnected => code::DISCONNECTED,
             Self::Stopped { .. } => code::STOPPED,
             Self::Undecodable { .. } => code::UNDECODABLE,
+            Self::SessionExpired { .. } => code::SESSION_EXPIRED,
+            Self::Acknowledged => code::ACKNOWLEDGED,
+            Self::SessionsFull { .. } => code::SESSIONS_FULL,
+            Self::ResponseLost => code::RESPONSE_LOST,
             Self::Unsupported { .. } => code::UNSUPPORTED,
             Self::Other(refusal) => &refusal.code,
         }
@@ -154,9 +178,14 @@ impl CommandError {
             | Self::Busy { .. }
             | Self::Full { .. }
             | Self::TooLarge { .. }
+            | Self::SessionsFull { .. }
             | Self::Unsupported { .. } => Outcome::NotApplied,
-            Self::LeadershipLost { .. } | Self::Disconnected => Outcome::Unknown,
-            Self::Timeout { outcome, .. }
+            Self::LeadershipLost { .. } | Self::Disconnected | Self::Acknowledged => {
+                Outcome::Unknown
+            }
+            Self::ResponseLost => Outcome::AppliedResponseLost,
+            Self::SessionExpired { outcome }
+            | Self::Timeout { outcome, .. }
             | Self::Stopped { outcome, .. }
             | Self::Undecodable { outcome, .. } => *outcome,
             Self::Other(refusal) => refusal.outcome,
@@ -228,6 +257,10 @@ impl From<Refused> for CommandError {
             Refused::Disconnected => Self::Disconnected,
             Refused::Stopped { outcome, position } => Self::Stopped { outcome, position },
             Refused::Undecodable { reason, outcome } => Self::Undecodable { reason, outcome },
+            Refused::SessionExpired => Self::SessionExpired { outcome: Outcome::NotApplied },
+            Refused::Acknowledged => Self::Acknowledged,
+            Refused::SessionsFull { reason } => Self::SessionsFull { reason },
+            Refused::ResponseLost => Self::ResponseLost,
             Refused::Unsupported { what } => Self::Unsupported { what },
             Refused::Other(refusal) => Self::Other(refusal),
         }
@@ -242,7 +275,11 @@ impl From<Refused> for ReadError {
             }
             Refused::Busy { bytes } => Self::Busy { bytes },
             // Nobody refuses a read for that.
-            full @ Refused::Full { .. } => Self::Other(Box::new(full.into())),
+            other @ (Refused::Full { .. }
+            | Refused::SessionExpired
+            | Refused::Acknowledged
+            | Refused::SessionsFull { .. }
+            | Refused::ResponseLost) => Self::Other(Box::new(other.into())),
             Refused::TooLarge { size, limit } => Self::Undecodable {
                 reason: format!("the question has {size} bytes, the limit is {limit}"),
             },

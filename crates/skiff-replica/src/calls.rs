@@ -12,7 +12,10 @@ use skiff_core::{Index, Instant, Position, Token};
 use skiff_transport::Consistency;
 
 use self::deadlines::Deadlines;
-use crate::job::{LinkId, REMOTE, is_remote};
+use crate::{
+    job::{LinkId, REMOTE, is_remote},
+    sessions::Proposal,
+};
 
 /// Bytes that every call is counted with beside its content.
 const OVERHEAD: usize = 64;
@@ -20,8 +23,8 @@ const OVERHEAD: usize = 64;
 /// What is wanted.
 #[derive(Clone, Debug)]
 pub(crate) enum Wanted {
-    /// To have a command replicated and applied.
-    Command(Bytes),
+    /// To have something appended, replicated and applied.
+    Command(Proposal),
     /// To read the machine here; only local callers can.
     Read(Consistency),
     /// To put a question to the machine.
@@ -40,7 +43,7 @@ pub(crate) enum Stage {
     /// It waits here for somebody to lead.
     Held(Wanted),
     /// The leader has it.
-    Forwarded { link: LinkId, command: Bytes },
+    Forwarded { link: LinkId, command: Proposal },
     /// The command is in the log.
     Appended(Position),
     /// The command is committed, and on its way through the machine.
@@ -55,8 +58,10 @@ impl Stage {
     /// How many bytes it holds on to.
     fn bytes(&self) -> usize {
         match self {
-            Self::Held(Wanted::Command(bytes) | Wanted::Query { query: bytes, .. })
-            | Self::Forwarded { command: bytes, .. } => OVERHEAD + bytes.len(),
+            Self::Held(Wanted::Command(command)) | Self::Forwarded { command, .. } => {
+                OVERHEAD + command.size()
+            }
+            Self::Held(Wanted::Query { query, .. }) => OVERHEAD + query.len(),
             _ => 0,
         }
     }
@@ -383,6 +388,7 @@ mod tests {
     fn bytes_are_counted_while_a_command_is_kept() {
         let mut calls = Calls::new();
         let command = Bytes::from_static(&[0; 100]);
+        let command = Proposal::Command(command);
         let held = Stage::Held(Wanted::Command(command.clone()));
         calls.open(Token(1), Instant(10));
         calls.advance(Token(1), held.clone());

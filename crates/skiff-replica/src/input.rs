@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use skiff_core::{Entry, Index, Instant, LoadError, LoadId, Position, Token, WriteId};
 use skiff_storage::{Recovered, Room, StoreError};
-use skiff_transport::{Consistency, Signal};
+use skiff_transport::{Consistency, SessionAsk, Signal};
 
 use crate::{job::LinkId, refused::Refused};
 
@@ -165,6 +165,9 @@ pub enum Call {
     /// [`Job::Respond`](crate::Job::Respond) if another node led, or by
     /// [`Job::Refuse`](crate::Job::Refuse).
     Command(Bytes),
+    /// Something of a session. Answered like a command, but by the [answer](crate::Answer) that the
+    /// applier has for it.
+    Session(SessionAsk),
     /// To read the machine. Answered by [`Job::ReadReady`](crate::Job::ReadReady) or
     /// [`Job::Refuse`](crate::Job::Refuse).
     Read(Consistency),

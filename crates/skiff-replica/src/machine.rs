@@ -7,6 +7,7 @@ mod mark;
 mod snapshots;
 
 pub use batch::Batch;
+pub(crate) use batch::Progress;
 pub use encoded::{Encoded, Malformed, Raw};
 pub use keeps_nothing::KeepsNothing;
 pub use mark::{Mark, Opened};

@@ -103,6 +103,18 @@ pub enum Refused {
         /// What is known of the effect.
         outcome: Outcome,
     },
+    /// There is no such session any more: it has expired, or was ended. Nothing was executed now.
+    SessionExpired,
+    /// A later command of the session was executed. This one was before, or never will be.
+    Acknowledged,
+    /// There are as many sessions, or as many bytes of their responses are kept, as may be. Nothing was
+    /// executed.
+    SessionsFull {
+        /// Which, and how many.
+        reason: String,
+    },
+    /// The command was executed before, and its response is not kept any more.
+    ResponseLost,
     /// This version cannot do that.
     Unsupported {
         /// What.
@@ -120,7 +132,10 @@ impl Refused {
             Self::Timeout { outcome, .. }
             | Self::Stopped { outcome, .. }
             | Self::Undecodable { outcome, .. } => *outcome,
-            Self::LeadershipLost { .. } | Self::Disconnected => Outcome::Unknown,
+            Self::LeadershipLost { .. } | Self::Disconnected | Self::Acknowledged => {
+                Outcome::Unknown
+            }
+            Self::ResponseLost => Outcome::AppliedResponseLost,
             Self::Other(refusal) => refusal.outcome,
             _ => Outcome::NotApplied,
         }
@@ -138,6 +153,10 @@ pub(crate) mod code {
     pub(crate) const DISCONNECTED: &str = "EDISCONNECTED";
     pub(crate) const STOPPED: &str = "ESTOPPED";
     pub(crate) const UNDECODABLE: &str = "EUNDECODABLE";
+    pub(crate) const SESSION_EXPIRED: &str = "ESESSIONEXPIRED";
+    pub(crate) const ACKNOWLEDGED: &str = "EACKNOWLEDGED";
+    pub(crate) const SESSIONS_FULL: &str = "ESESSIONSFULL";
+    pub(crate) const RESPONSE_LOST: &str = "ERESPONSELOST";
     pub(crate) const UNSUPPORTED: &str = "EUNSUPPORTED";
 }
 
@@ -182,6 +201,10 @@ impl From<wire::Refusal> for Refused {
             (code::DISCONNECTED, _) => Self::Disconnected,
             (code::STOPPED, position) => Self::Stopped { outcome, position },
             (code::UNDECODABLE, _) => Self::Undecodable { reason: refusal.message, outcome },
+            (code::SESSION_EXPIRED, _) => Self::SessionExpired,
+            (code::ACKNOWLEDGED, _) => Self::Acknowledged,
+            (code::SESSIONS_FULL, _) => Self::SessionsFull { reason: refusal.message },
+            (code::RESPONSE_LOST, _) => Self::ResponseLost,
             (code::UNSUPPORTED, _) => Self::Unsupported { what: refusal.message },
             _ => Self::Other(Box::new(refusal)),
         }

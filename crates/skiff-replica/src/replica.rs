@@ -18,7 +18,9 @@ use skiff_core::{self as core, Index, Instant, LoadId, Membership, Raft, Token};
 use skiff_storage::{Identity, Standing};
 use skiff_transport::Hello;
 
-pub(crate) use self::{fetching::Fetches, founding::Entering, member::Member, mending::Mending};
+pub(crate) use self::{
+    fetching::Fetches, founding::Entering, genesis::GENESIS, member::Member, mending::Mending,
+};
 use crate::{
     calls::{Calls, Stage, Wanted},
     error::{ReplicaError, StartError},
@@ -30,6 +32,7 @@ use crate::{
     machine::Opened,
     refusals::Refusals,
     refused::Leader,
+    sessions::Proposal,
     settings::{Settings, Start},
     trail::Trail,
     vacancy::Vacancy,
@@ -168,7 +171,8 @@ impl Replica {
             Input::ConnectFailed { link, reason } => self.connect_failed(link, reason),
             Input::Call { token, call, deadline } => {
                 let wanted = match call {
-                    Call::Command(command) => Wanted::Command(command),
+                    Call::Command(command) => Wanted::Command(Proposal::Command(command)),
+                    Call::Session(ask) => Wanted::Command(Proposal::Session(ask)),
                     Call::Read(consistency) => Wanted::Read(consistency),
                 };
                 self.call(token, wanted, deadline);

@@ -45,6 +45,10 @@ pub struct Settings {
     pub reserve_bytes: u64,
     /// How often a request may be passed on.
     pub hops_max: u32,
+    /// How many sessions there may be. What the leader has here counts for all nodes.
+    pub sessions_max: u64,
+    /// How many bytes of responses are kept for sessions. What the leader has here counts for all nodes.
+    pub sessions_bytes: u64,
 }
 
 impl Settings {
@@ -67,6 +71,8 @@ impl Settings {
             remote_bytes: 64 << 20,
             reserve_bytes: 64 << 20,
             hops_max: 3,
+            sessions_max: 65_536,
+            sessions_bytes: 64 << 20,
         }
     }
 }

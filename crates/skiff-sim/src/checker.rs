@@ -1,8 +1,8 @@
 //! The judges: each one property, in a file of its own, which begins with it in a sentence. Each looks
 //! only at what has changed.
 //!
-//! What the others judge waits for its feature: memberships that change, sessions, snapshots beyond
-//! the first, transfers, leases.
+//! What the others judge waits for its feature: memberships that change, snapshots beyond the first,
+//! transfers, leases.
 
 pub(crate) mod answers;
 pub(crate) mod bounds;
@@ -18,13 +18,14 @@ pub(crate) mod no_storm;
 mod one_instance;
 mod one_vote;
 mod reads;
+pub(crate) mod sessions;
 mod state_machine_safety;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use skiff_replica::{
-    Index, InstanceId, Position, Term,
+    Answer, Index, InstanceId, Position, SessionEntry, SessionId, Sessions as Tables, Term,
     core::{Entry, Message, NodeId, Payload, Raft, Write},
     storage::Recovered,
 };
@@ -78,6 +79,7 @@ pub(crate) struct Judges {
     answers: Answers,
     one_instance: OneInstance,
     no_storm: NoStorm,
+    pub(crate) sessions: sessions::Sessions,
 }
 
 /// What has changed for the better, for the count of states reached.
@@ -107,6 +109,7 @@ impl Judges {
             answers: Answers::default(),
             one_instance: OneInstance::default(),
             no_storm: NoStorm::new(nodes),
+            sessions: sessions::Sessions::default(),
         }
     }
 
@@ -304,6 +307,40 @@ impl Judges {
             self.if_honest("answers", found)?;
         }
         Ok(())
+    }
+
+    /// A node has applied an entry of a session.
+    pub(crate) fn session_applied(
+        &mut self,
+        node: usize,
+        entry: &Entry,
+        bytes: &Bytes,
+        answer: &Answer,
+    ) -> Judged {
+        let told = (answer.executed, &answer.result);
+        let told = Bytes::from(format!("{told:?}"));
+        self.applied(node, entry, Some(&told))?;
+        let found = match SessionEntry::decode(bytes) {
+            Ok(held) => self.sessions.applied(entry, &held, answer),
+            Err(error) => Err(error.to_string()),
+        };
+        self.if_honest("sessions", found)
+    }
+
+    /// The sessions of a node after an entry.
+    pub(crate) fn session_tables(&mut self, index: Index, tables: &Tables) -> Judged {
+        let found = self.sessions.tables(index, hash::of(&tables.encode()));
+        self.if_honest("sessions", found)
+    }
+
+    /// A client is told what a command of its session answered.
+    pub(crate) fn session_told(&self, id: SessionId, number: u64, response: &[u8]) -> Judged {
+        self.if_honest("sessions", self.sessions.told(id, number, response))
+    }
+
+    /// A client is told that a command of its session had no effect.
+    pub(crate) fn session_refused(&self, id: SessionId, number: u64) -> Judged {
+        self.if_honest("sessions", self.sessions.refused(id, number))
     }
 
     /// A node is asked something.

@@ -299,4 +299,21 @@ pub const TABLE: &[Row] = &[
     row(Mutant::RetriesTheUnknown, "retries-the-unknown",
         "One command takes effect twice.",
         "answers", "forward-once-and-to-whom-asked"),
+
+    // Sessions.
+    row(Mutant::ExecutesARetry, "executes-a-retry",
+        "A command of a session that is tried again takes effect twice.",
+        "sessions", "retry-across-failover-once"),
+    row(Mutant::ExecutesTheAcknowledged, "executes-the-acknowledged",
+        "A late copy of a command takes effect after a later one of its session.",
+        "sessions", ""),
+    row(Mutant::ExpiredExecutes, "expired-executes",
+        "A command of a session of which nothing is known any more takes effect, perhaps again.",
+        "sessions", "dedup-outlives-retries"),
+    row(Mutant::EvictsASession, "evicts-a-session",
+        "A session is forgotten while its client still uses it.",
+        "sessions", "dedup-outlives-retries"),
+    row(Mutant::AnswersStayWithTheLeader, "answers-stay-with-the-leader",
+        "Nodes hold different answers, and a new leader has lost those of the old.",
+        "sessions", "retry-across-failover-once"),
 ];

@@ -54,6 +54,9 @@ pub struct Plan {
     pub faults: Vec<(u64, Fault)>,
     /// The calls.
     pub calls: Vec<PlannedCall>,
+    /// The clients with sessions.
+    #[serde(default)]
+    pub sessions: Vec<PlannedSession>,
     /// What stays wrong when the faults have ended.
     #[serde(default)]
     pub ailment: Ailment,
@@ -73,4 +76,30 @@ pub struct PlannedCall {
     pub read: bool,
     /// How long the caller waits, in nanoseconds.
     pub patience: u64,
+}
+
+/// A client with a session: it gives one command after the other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedSession {
+    /// When it begins, in nanoseconds from the start.
+    pub at: u64,
+    /// How long its session lives without being used, in nanoseconds.
+    pub timeout: u64,
+    /// Its commands.
+    pub calls: Vec<SessionCall>,
+}
+
+/// A command of a client with a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionCall {
+    /// The command, as in [`PlannedCall`].
+    pub seed: u64,
+    /// How long each try waits, in nanoseconds.
+    pub patience: u64,
+    /// How long it rests before the next.
+    pub gap: u64,
+    /// Whether each try goes to two nodes at once.
+    pub twice: bool,
+    /// Whether it is tried only once, whatever comes of it.
+    pub gives_up: bool,
 }

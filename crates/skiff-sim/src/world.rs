@@ -12,11 +12,12 @@ mod process;
 mod queue;
 mod recoverable;
 mod says;
+mod sessions;
 mod steady;
 mod watch;
 
 use skiff_replica::{
-    Input, InstanceId,
+    Input, InstanceId, SessionId,
     transport::{Signal, wire},
 };
 
@@ -31,6 +32,7 @@ use self::{
     network::Network,
     node::Node,
     queue::{Event, Item, Queue},
+    sessions::SessionClient,
 };
 use crate::{
     checker::Judges,
@@ -62,6 +64,10 @@ pub(crate) struct World<'w, 't, W: Workload> {
     pub(crate) history: Vec<Operation>,
     /// The commands of the history.
     remembered: Vec<bytes::Bytes>,
+    /// The clients with sessions.
+    sessions: Vec<SessionClient>,
+    /// Which operations of the history are commands of sessions, and which.
+    session_places: Vec<(usize, SessionId, u64)>,
     /// Who led when a client last heard of a leader.
     believed_leader: usize,
     /// What is cut, by the fault that cut it.
@@ -96,6 +102,8 @@ impl<'w, 't, W: Workload> World<'w, 't, W> {
             attempts: Vec::new(),
             history: Vec::new(),
             remembered: Vec::new(),
+            sessions: vec![SessionClient::default(); plan.sessions.len()],
+            session_places: Vec::new(),
             believed_leader: 0,
             cuts: Vec::new(),
             calm: false,
@@ -136,6 +144,9 @@ impl<'w, 't, W: Workload> World<'w, 't, W> {
         for (number, call) in self.plan.calls.iter().enumerate() {
             self.queue.push(call.at, 0, 0, Event::Call(number));
         }
+        for (client, session) in self.plan.sessions.iter().enumerate() {
+            self.queue.push(session.at, 0, 0, Event::SessionTurn(client));
+        }
         for (number, (at, _)) in self.plan.faults.iter().enumerate() {
             self.queue.push(*at, 0, 0, Event::Fault(number));
         }
@@ -148,6 +159,7 @@ impl<'w, 't, W: Workload> World<'w, 't, W> {
         match item.event {
             Event::Call(number) => self.call(number),
             Event::CallAgain(number, tries) => self.call_again(number, tries),
+            Event::SessionTurn(client) => self.session_turn(client),
             Event::Fault(number) => self.fault(number),
             Event::Mend(number) => {
                 self.mend(number, item.node);
@@ -202,6 +214,7 @@ impl<'w, 't, W: Workload> World<'w, 't, W> {
             | Event::Resume
             | Event::Call(_)
             | Event::CallAgain(..)
+            | Event::SessionTurn(_)
             | Event::Fault(_)
             | Event::Mend(_)
             | Event::Heal

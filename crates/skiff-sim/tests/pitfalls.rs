@@ -6,7 +6,10 @@
 
 use skiff_sim::{
     Limits, Mode, Plan, Reached, Registers,
-    plan::{Ailment, Cut, Damage, Fault, Forming, Knobs, MS, PlannedCall, Point, SECOND, Who},
+    plan::{
+        Ailment, ClockKnobs, Cut, Damage, Fault, Forming, Knobs, MS, PlannedCall, PlannedSession,
+        Point, SECOND, SessionCall, Who,
+    },
     run,
 };
 
@@ -20,6 +23,7 @@ fn quiet(seed: u64, nodes: usize) -> Plan {
     Plan {
         knobs: Knobs { forward: true, ..Knobs::plain(nodes) },
         faults: Vec::new(),
+        sessions: Vec::new(),
         calls: (0..500).map(call).collect(),
         ailment: Ailment::None,
         ..Plan::of_seed(seed, limits)
@@ -250,4 +254,55 @@ fn lagging_load_never_delays_votes() {
         Plan { faults: vec![(2 * SECOND, away), (5_050 * MS, elect)], knobs, ..quiet(seed, 3) }
     });
     assert!(met.loads > 0 && met.leaders_elected >= 2 * runs, "{met:?}");
+}
+
+/// Clients with sessions that live so long, each of which gives a command every 20 ms.
+fn in_sessions(seed: u64, timeout: u64) -> Vec<PlannedSession> {
+    let call = |number: u64| SessionCall {
+        seed: seed << 20 | number,
+        patience: 500 * MS,
+        gap: 20 * MS,
+        twice: number.is_multiple_of(3),
+        gives_up: false,
+    };
+    let session = |client: u64| PlannedSession {
+        at: 2 * SECOND,
+        timeout,
+        calls: (0..100).map(|number| call(client << 10 | number)).collect(),
+    };
+    (1..4).map(session).collect()
+}
+
+/// The new leader's clock is an hour ahead of the old one's, or behind.
+#[test]
+fn clock_of_a_new_leader() {
+    let (runs, met) = met(16, |seed| {
+        let crash = |at| (at, Fault::Crash { who: Who::Leader, power: false, down: 500 * MS });
+        let clocks = [0, 3600, 7200].map(|s| ClockKnobs { offset: (s + 1) * SECOND, drift: 0 });
+        let quiet = quiet(seed, 3);
+        let knobs = Knobs { clocks: clocks.to_vec(), ..quiet.knobs };
+        let faults = (3..9).map(|second| crash(second * SECOND)).collect();
+        Plan { sessions: in_sessions(seed, 60 * SECOND), knobs, faults, ..quiet }
+    });
+    assert!(met.leaders_elected >= 3 * runs, "{met:?}");
+    assert_eq!(met.sessions_begun, 3 * runs, "no session expires: {met:?}");
+    assert_eq!(met.sessions_expired, 0, "{met:?}");
+    assert!(met.session_commands >= 200 * runs, "{met:?}");
+    assert!(met.retries_answered > runs, "what is tried again is done once: {met:?}");
+}
+
+/// Machines take longer for a batch than a session lives, while its client tries again.
+#[test]
+fn dedup_outlives_retries() {
+    let (runs, met) = met(32, |seed| {
+        let crash = |at| (at, Fault::Crash { who: Who::Leader, power: false, down: 500 * MS });
+        let quiet = quiet(seed, 3);
+        let knobs = Knobs { machine_max: 100 * MS, ..quiet.knobs };
+        let faults = (2..5).map(|nth| crash(nth * 2 * SECOND)).collect();
+        let (sessions, calls) = (in_sessions(seed, 120 * MS), Vec::new());
+        Plan { sessions, calls, knobs, faults, ..quiet }
+    });
+    assert!(met.session_commands > runs, "{met:?}");
+    assert!(met.retries_answered > 0, "{met:?}");
+    assert!(met.sessions_expired > 0, "{met:?}");
 }

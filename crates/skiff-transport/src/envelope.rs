@@ -30,7 +30,8 @@ impl Envelope {
             Body::Raft { message: Message::Append(append), .. } => !append.entries.is_empty(),
             Body::Request(request) => match &request.ask {
                 Ask::Command(bytes) | Ask::Query { query: bytes, .. } => bytes.len() > LIGHT,
-                Ask::Status => false,
+                Ask::Session(SessionAsk::Command { command, .. }) => command.len() > LIGHT,
+                Ask::Status | Ask::Session(_) => false,
             },
             Body::Answer(answer) => answer.result.as_ref().is_ok_and(|bytes| bytes.len() > LIGHT),
             Body::Fetched(fetched) => !fetched.entries.is_empty(),
@@ -206,6 +207,33 @@ pub enum Ask {
     },
     /// Tell how you are, as JSON.
     Status,
+    /// Something of a session: begin one, a command in it, end it.
+    Session(SessionAsk),
+}
+
+/// What is asked for about a session (dissertation 6.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionAsk {
+    /// Begin one, which lives for so long without being used, in milliseconds of the log's time. The
+    /// answer is its number, in eight bytes, little-endian.
+    Begin {
+        /// How long it lives.
+        timeout_ms: u64,
+    },
+    /// Replicate this command, unless that was done already, and tell the state machine's response.
+    Command {
+        /// The session.
+        session: u64,
+        /// The number of the command in it, from 1 on. A higher one acknowledges all below it.
+        number: u64,
+        /// The command.
+        command: Bytes,
+    },
+    /// Forget the session.
+    End {
+        /// The session.
+        session: u64,
+    },
 }
 
 /// What a read may return.

@@ -14,7 +14,7 @@ pub use adapter::{CallAdapter, CallTransport};
 pub use call::{Call, CallConnection, CallReply, Calls, Reply};
 pub use envelope::{
     Answer, Ask, Body, Consistency, Envelope, Fetch, Fetched, Found, Genesis, Hello, Listed,
-    Outcome, Refusal, Request, Standing,
+    Outcome, Refusal, Request, SessionAsk, Standing,
 };
 pub use memory::{MemoryNetwork, MemoryTransport};
 pub use transport::{

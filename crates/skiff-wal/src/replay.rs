@@ -266,8 +266,9 @@ impl Damage {
 
 /// The entry as far as it matters to [`Recovered`]: a command's bytes are not copied.
 pub(crate) fn without_command(raw: &RawEntry<'_>) -> Result<Entry, Malformed> {
-    let is_command = raw.kind == Payload::Command(Bytes::new()).kind();
-    let raw = if is_command { RawEntry { payload: &[], ..*raw } } else { *raw };
+    let empty = [Payload::Command(Bytes::new()), Payload::Session(Bytes::new())];
+    let is_opaque = empty.iter().any(|payload| payload.kind() == raw.kind);
+    let raw = if is_opaque { RawEntry { payload: &[], ..*raw } } else { *raw };
     raw.to_entry()
 }
 

@@ -195,6 +195,30 @@ impl<M: Snapshots> Builder<M> {
         self
     }
 
+    /// How long a [session](Node::session) lives without being used. It is counted in the log's time, which
+    /// stands still while nobody leads. Default: an hour.
+    #[must_use]
+    pub const fn session_timeout(mut self, timeout: Duration) -> Self {
+        self.options.session_timeout = timeout;
+        self
+    }
+
+    /// How many sessions there may be at the same time. What the leader has counts for all; with as many
+    /// as may be, new ones are refused. Default: 65,536.
+    #[must_use]
+    pub const fn max_sessions(mut self, count: u64) -> Self {
+        self.options.max_sessions = count;
+        self
+    }
+
+    /// How many bytes of responses are kept for sessions. What the leader has counts for all; with as many
+    /// as may be, commands of sessions are refused. Default: 64 MiB.
+    #[must_use]
+    pub const fn max_session_bytes(mut self, bytes: u64) -> Self {
+        self.options.max_session_bytes = bytes;
+        self
+    }
+
     /// Whether a follower passes commands on to the leader and brings the response back. Default:
     /// no, it answers `ENOTLEADER` with the leader.
     #[must_use]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use skiff_replica::{StateMachine, Token};
 
-use crate::inbox::{CommandReply, ReadReply};
+use crate::inbox::{CommandReply, ReadReply, SessionReply};
 
 /// So many places of callers that are gone may stay in the queue.
 const IDLE: usize = 1024;
@@ -13,6 +13,7 @@ const IDLE: usize = 1024;
 /// Someone who waits.
 pub(crate) enum Caller<M: StateMachine> {
     Command(CommandReply<M>),
+    Session(SessionReply),
     Read(ReadReply),
 }
 

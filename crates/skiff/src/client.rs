@@ -1,6 +1,7 @@
 //! For programs that are not members of a cluster: finds the leader, retries what is safe.
 
 mod link;
+mod pool;
 
 use std::{
     collections::HashMap,
@@ -18,7 +19,10 @@ use skiff_replica::{
 use skiff_tcp::TcpTransport;
 use tokio::{sync::watch, time::Instant};
 
-use self::link::{Asked, Link, refusal};
+use self::{
+    link::{Asked, Link, refusal},
+    pool::Pool,
+};
 use crate::{clock::FAR, error::StartError, status::Status};
 
 /// How long to wait before asking again when nobody leads or all are busy.
@@ -27,8 +31,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Talks to a cluster with machine `M` from outside. Cheap to clone.
 ///
 /// Commands go to the leader, wherever the client happens to ask first. A command is sent again only
-/// after an explicit refusal: if the connection breaks before the answer, its outcome is
-/// [unknown](CommandError::outcome) and the caller decides. Queries and status have no effect and
+/// after an explicit refusal, or [in a session](Self::exactly_once): if the connection breaks before the
+/// answer, its outcome is [unknown](CommandError::outcome) and the caller decides. Queries and status have no effect and
 /// are retried until the deadline.
 ///
 /// A client keeps to the instance of the cluster that it meets first: of a node that belongs to another,
@@ -36,6 +40,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub struct Client<M> {
     cluster: Arc<Cluster>,
     timeout: Duration,
+    /// Its sessions, if commands are given in such.
+    sessions: Option<Arc<Pool>>,
     machine: PhantomData<fn() -> M>,
 }
 
@@ -55,7 +61,8 @@ struct Cluster {
 
 impl<M> Clone for Client<M> {
     fn clone(&self) -> Self {
-        Self { cluster: Arc::clone(&self.cluster), timeout: self.timeout, machine: PhantomData }
+        let (cluster, sessions) = (Arc::clone(&self.cluster), self.sessions.clone());
+        Self { cluster, sessions, timeout: self.timeout, machine: PhantomData }
     }
 }
 
@@ -107,7 +114,25 @@ impl<M> Client<M> {
             first: Mutex::new(first),
         };
         let timeout = Duration::from_secs(3);
-        Ok(Self { cluster: Arc::new(cluster), timeout, machine: PhantomData })
+        let cluster = Arc::new(cluster);
+        Ok(Self { cluster, sessions: None, timeout, machine: PhantomData })
+    }
+
+    /// The same client with sessions, each of which lives for so long without being used. A command is
+    /// given in a session that no other has at the moment, so it can be tried until the deadline,
+    /// whatever goes wrong, and is still executed once. The first commands take a step more: to begin
+    /// their sessions.
+    #[must_use]
+    pub fn exactly_once(mut self, session_timeout: Duration) -> Self {
+        self.sessions = Some(Pool::new(session_timeout));
+        self
+    }
+
+    /// Ends the sessions that no command has at the moment. Those that are left expire.
+    pub async fn end_sessions(&self) {
+        if let Some(sessions) = &self.sessions {
+            sessions.end(&self.cluster, Instant::now() + self.timeout).await;
+        }
     }
 
     /// The same client with another time limit for each call. Default: 3 s. More than thirty years are
@@ -163,6 +188,11 @@ impl<M: StateMachine> Client<M> {
         };
         let bytes = command.into().encode().map_err(undecodable(Outcome::NotApplied))?;
         let deadline = Instant::now() + self.timeout;
+        if let Some(sessions) = &self.sessions {
+            let response = sessions.command(&self.cluster, &bytes, deadline).await?;
+            return M::Response::decode(&response)
+                .map_err(undecodable(Outcome::AppliedResponseLost));
+        }
         loop {
             let (address, link) = self.cluster.pick(deadline).await?;
             match link.ask(Ask::Command(bytes.clone()), deadline).await {

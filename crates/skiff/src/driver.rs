@@ -28,7 +28,7 @@ use crate::{
     clock::Clock,
     error::NodeError,
     inbox::{Mailbox, Note},
-    machine_task::{Waiting, Work, give_up},
+    machine_task::{Waiter, Waiting, Work, give_up},
     meters::Meters,
     status::Status,
 };
@@ -159,12 +159,20 @@ impl<M: Snapshots> Driver<M> {
         match note {
             Note::Input(input) => self.step(input),
             Note::Command { command, deadline, reply } => {
-                self.mailbox.taken(&command);
+                self.mailbox.taken(command.len());
                 if reply.is_closed() {
                     return; // Its caller is gone.
                 }
                 let token = self.callers.enter(Caller::Command(reply));
                 self.step(Input::Call { token, call: Call::Command(command), deadline });
+            }
+            Note::Session { ask, deadline, reply } => {
+                self.mailbox.taken(crate::inbox::size_of(&ask));
+                if reply.is_closed() {
+                    return; // Its caller is gone.
+                }
+                let token = self.callers.enter(Caller::Session(reply));
+                self.step(Input::Call { token, call: Call::Session(ask), deadline });
             }
             Note::Read { consistency, deadline, reply } => {
                 let token = self.callers.enter(Caller::Read(reply));
@@ -287,6 +295,9 @@ impl<M: Snapshots> Driver<M> {
             Some(Caller::Command(reply)) => {
                 let _gone = reply.send(Err(reason.into()));
             }
+            Some(Caller::Session(reply)) => {
+                let _gone = reply.send(Err(reason.into()));
+            }
             Some(Caller::Read(reply)) => {
                 let _gone = reply.send(Err(reason.into()));
             }
@@ -358,8 +369,10 @@ impl<M: Snapshots> Driver<M> {
         let local = tokens.iter().map(|(_, token)| *token).filter(|token| !is_remote(*token));
         let mut callers = Vec::new();
         for token in local {
-            if let Some(Caller::Command(reply)) = self.callers.leave(token) {
-                callers.push((token, reply));
+            match self.callers.leave(token) {
+                Some(Caller::Command(reply)) => callers.push((token, Waiter::Command(reply))),
+                Some(Caller::Session(reply)) => callers.push((token, Waiter::Session(reply))),
+                Some(Caller::Read(_)) | None => {}
             }
         }
         Arc::new(Mutex::new(callers))
@@ -368,8 +381,8 @@ impl<M: Snapshots> Driver<M> {
     /// The machine has not answered this caller in time.
     fn refuse_in_machine(&self, token: Token, reason: Refused) {
         let found = self.in_machine.iter().find_map(|(_, callers)| give_up::<M>(callers, token));
-        if let Some(reply) = found {
-            let _gone = reply.send(Err(reason.into()));
+        if let Some(waiter) = found {
+            waiter.refuse(reason.into());
         }
     }
 
@@ -379,9 +392,15 @@ impl<M: Snapshots> Driver<M> {
 
     /// Another node has answered a local caller's command.
     fn respond(&mut self, token: Token, response: &Bytes) {
-        if let Some(Caller::Command(reply)) = self.callers.leave(token) {
-            self.meters.local.done.increment(1);
-            let _gone = reply.send(decode::<M>(response));
+        self.meters.local.done.increment(1);
+        match self.callers.leave(token) {
+            Some(Caller::Command(reply)) => {
+                let _gone = reply.send(decode::<M>(response));
+            }
+            Some(Caller::Session(reply)) => {
+                let _gone = reply.send(Ok(response.clone()));
+            }
+            Some(Caller::Read(_)) | None => {}
         }
     }
 

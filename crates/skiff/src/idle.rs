@@ -114,6 +114,8 @@ impl<M: Snapshots> Idle<M> {
         settings.adopt_state = options.adopt_state;
         settings.waiting_bytes = options.max_queue_bytes;
         settings.reserve_bytes = options.disk_reserve_bytes;
+        settings.sessions_max = options.max_sessions;
+        settings.sessions_bytes = options.max_session_bytes;
         let clock = Clock::start();
         let mut replica = match Replica::new(clock.now(), settings, start) {
             Ok(replica) => replica,
@@ -136,6 +138,7 @@ impl<M: Snapshots> Idle<M> {
             query,
             done: meters.local.done.clone(),
             took: meters.apply.clone(),
+            sessions: meters.of_sessions(),
         };
         machine_task.spawn(works);
         let (status, watched) = watch::channel(Status::from(replica.status()));

@@ -8,7 +8,7 @@ use std::sync::{
 use skiff_replica::{
     CommandError, Input, Instant, Outcome, ReadError, StateMachine,
     core::Entry,
-    transport::{Connection, Consistency},
+    transport::{Connection, Consistency, SessionAsk},
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -17,6 +17,8 @@ use crate::status::Status;
 /// How a command's caller gets its answer.
 pub(crate) type CommandReply<M> =
     oneshot::Sender<Result<<M as StateMachine>::Response, CommandError>>;
+/// How the caller of something of a session gets its answer.
+pub(crate) type SessionReply = oneshot::Sender<Result<bytes::Bytes, CommandError>>;
 /// How a reader learns that it may read.
 pub(crate) type ReadReply = oneshot::Sender<Result<(), ReadError>>;
 
@@ -24,6 +26,7 @@ pub(crate) type ReadReply = oneshot::Sender<Result<(), ReadError>>;
 pub(crate) enum Note<M: StateMachine> {
     Input(Input),
     Command { command: bytes::Bytes, deadline: Instant, reply: CommandReply<M> },
+    Session { ask: SessionAsk, deadline: Instant, reply: SessionReply },
     Read { consistency: Consistency, deadline: Instant, reply: ReadReply },
     Accepted(Arc<dyn Connection>),
     Status(oneshot::Sender<Status>),
@@ -67,13 +70,28 @@ impl<M: StateMachine> Mailbox<M> {
         deadline: Instant,
         reply: CommandReply<M>,
     ) -> Result<(), CommandError> {
-        let size = Self::weight(&command);
+        let size = command.len();
+        self.put_sized(size, Note::Command { command, deadline, reply })
+    }
+
+    /// Puts something of a session in, likewise.
+    pub(crate) fn session(
+        &self,
+        ask: SessionAsk,
+        deadline: Instant,
+        reply: SessionReply,
+    ) -> Result<(), CommandError> {
+        let size = size_of(&ask);
+        self.put_sized(size, Note::Session { ask, deadline, reply })
+    }
+
+    fn put_sized(&self, size: usize, note: Note<M>) -> Result<(), CommandError> {
+        let size = Self::weight(size);
         let before = self.queued.fetch_add(size, Ordering::Relaxed);
         if before > 0 && before + size > self.limit {
             self.queued.fetch_sub(size, Ordering::Relaxed);
             return Err(CommandError::Busy { bytes: before });
         }
-        let note = Note::Command { command, deadline, reply };
         self.notes.send(note).map_err(|_| {
             self.queued.fetch_sub(size, Ordering::Relaxed);
             CommandError::Stopped { outcome: Outcome::NotApplied, position: None }
@@ -85,12 +103,20 @@ impl<M: StateMachine> Mailbox<M> {
         self.queued.load(Ordering::Relaxed)
     }
 
-    /// The task has taken this command.
-    pub(crate) fn taken(&self, command: &bytes::Bytes) {
-        self.queued.fetch_sub(Self::weight(command), Ordering::Relaxed);
+    /// The task has taken a command of this size.
+    pub(crate) fn taken(&self, size: usize) {
+        self.queued.fetch_sub(Self::weight(size), Ordering::Relaxed);
     }
 
-    const fn weight(command: &bytes::Bytes) -> usize {
-        command.len() + Entry::OVERHEAD
+    const fn weight(size: usize) -> usize {
+        size + Entry::OVERHEAD
+    }
+}
+
+/// How many bytes a session's command has; nothing else of a session has any.
+pub(crate) fn size_of(ask: &SessionAsk) -> usize {
+    match ask {
+        SessionAsk::Command { command, .. } => command.len(),
+        SessionAsk::Begin { .. } | SessionAsk::End { .. } => 0,
     }
 }

@@ -14,6 +14,7 @@ mod machine_task;
 mod meters;
 mod node;
 mod options;
+mod session;
 mod status;
 mod story;
 
@@ -25,11 +26,13 @@ pub use idle::Idle;
 pub use meters::{METRICS, Metric, MetricKind};
 pub use node::Node;
 pub use options::{IdGenerator, Options, OptionsError};
+pub use session::Session;
 pub use skiff_replica::storage::OnLostData;
 pub use skiff_replica::{
     At, Batch, CommandError, Consistency, Encoded, EntryPosition, Event, Index, InstanceId,
     KeepsNothing, Leader, LogTime, MachineError, Malformed, Mark, Opened, Outcome, Queries, Raw,
-    ReadError, Refusal, SnapshotWriter, Snapshots, Standing, State, StateMachine, Term, Waiting,
+    ReadError, Refusal, SessionAsk, SessionId, SnapshotWriter, Snapshots, Standing, State,
+    StateMachine, Term, Waiting,
 };
 pub use skiff_replica::{core, storage, transport};
 pub use skiff_tcp as tcp;

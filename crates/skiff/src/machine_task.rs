@@ -7,17 +7,17 @@ use std::{
 };
 
 use bytes::Bytes;
-use metrics::{Counter, Histogram};
+use metrics::{Counter, Gauge, Histogram};
 use skiff_replica::{
-    Applier, Apply, CommandError, Encoded, Event, Input, Mark, Outcome, Refused, Snapshots, Token,
-    core::Payload, is_remote,
+    Applier, Apply, CommandError, Encoded, Event, Input, Mark, Outcome, Refused, Sessions,
+    Snapshots, StateMachine, Token, core::Payload, is_remote,
 };
 use tokio::{
     runtime::Handle,
     sync::{RwLock, broadcast, mpsc},
 };
 
-use crate::inbox::{CommandReply, Mailbox};
+use crate::inbox::{CommandReply, Mailbox, SessionReply};
 
 /// Answers an encoded question; there is none if the machine answers no questions from elsewhere.
 pub(crate) type QueryFn<M> = fn(&Applier<M>, &Bytes) -> Result<Bytes, Refused>;
@@ -25,10 +25,25 @@ pub(crate) type QueryFn<M> = fn(&Applier<M>, &Bytes) -> Result<Bytes, Refused>;
 /// The local callers that a batch answers, in the order of their entries: mostly, but not always, that
 /// of their tokens, as some waited for a leader while others came. The node's task keeps a hand on
 /// them, so that whoever has waited long enough is told so although the machine is not done.
-pub(crate) type Waiting<M> = Arc<Mutex<Vec<(Token, CommandReply<M>)>>>;
+pub(crate) type Waiting<M> = Arc<Mutex<Vec<(Token, Waiter<M>)>>>;
+
+/// A local caller whose entry is committed.
+pub(crate) enum Waiter<M: StateMachine> {
+    Command(CommandReply<M>),
+    Session(SessionReply),
+}
+
+impl<M: StateMachine> Waiter<M> {
+    pub(crate) fn refuse(self, reason: CommandError) {
+        match self {
+            Self::Command(reply) => drop(reply.send(Err(reason))),
+            Self::Session(reply) => drop(reply.send(Err(reason))),
+        }
+    }
+}
 
 /// Takes a caller out that has waited long enough, if it is among these.
-pub(crate) fn give_up<M: Snapshots>(callers: &Waiting<M>, token: Token) -> Option<CommandReply<M>> {
+pub(crate) fn give_up<M: Snapshots>(callers: &Waiting<M>, token: Token) -> Option<Waiter<M>> {
     let mut callers = callers.lock().unwrap_or_else(PoisonError::into_inner);
     let at = callers.iter().position(|(one, _)| *one == token)?;
     Some(callers.remove(at).1)
@@ -51,6 +66,8 @@ pub(crate) struct MachineTask<M: Snapshots> {
     pub(crate) done: Counter,
     /// How long batches take.
     pub(crate) took: Histogram,
+    /// How many sessions there are, and how many bytes they keep.
+    pub(crate) sessions: [Gauge; 2],
 }
 
 impl<M: Snapshots> MachineTask<M> {
@@ -96,18 +113,28 @@ impl<M: Snapshots> MachineTask<M> {
         let mut machine = self.machine.write().await;
         let began = Instant::now();
         let result = machine.apply(apply, &mut responses);
+        let answers = machine.take_answers();
+        self.measure(machine.sessions());
         drop(machine);
         self.took.record(began.elapsed());
         let callers = std::mem::take(&mut *callers.lock().unwrap_or_else(PoisonError::into_inner));
         let mut callers = callers.into_iter().peekable();
-        for (token, response) in responses {
-            // Those that have given up are not among the callers any more.
-            if is_remote(token) {
-                self.respond(token, encode(&response));
-            } else if let Some((_, reply)) = callers.next_if(|(one, _)| *one == token) {
+        let mut responses = responses.into_iter().peekable();
+        let mut answers = answers.into_iter().filter(|one| one.token.is_some()).peekable();
+        for (_, token) in &apply.tokens {
+            let told = if let Some((_, response)) = responses.next_if(|(one, _)| one == token) {
+                Told::Response(response)
+            } else if let Some(answer) = answers.next_if(|one| one.token == Some(*token)) {
+                Told::Answer(answer.result)
+            } else {
+                continue;
+            };
+            if is_remote(*token) {
+                self.respond(*token, told.encode());
+            } else if let Some((_, waiter)) = callers.next_if(|(one, _)| one == token) {
+                // Those that have given up are not among the callers any more.
                 self.done.increment(1);
-                // Whoever does not wait any more does not want it.
-                let _gone = reply.send(Ok(response));
+                told.tell(waiter);
             }
         }
         match result {
@@ -116,10 +143,11 @@ impl<M: Snapshots> MachineTask<M> {
                 self.mailbox.input(Input::Applied { index });
             }
             Err(error) => {
-                for (_, reply) in callers {
-                    let stopped =
-                        CommandError::Stopped { outcome: Outcome::Unknown, position: None };
-                    let _gone = reply.send(Err(stopped));
+                for (_, waiter) in callers {
+                    waiter.refuse(CommandError::Stopped {
+                        outcome: Outcome::Unknown,
+                        position: None,
+                    });
                 }
                 self.mailbox
                     .input(Input::MachineFailed { index: error.index, reason: error.reason });
@@ -127,11 +155,19 @@ impl<M: Snapshots> MachineTask<M> {
         }
     }
 
+    #[expect(clippy::cast_precision_loss, reason = "metrics are floating point")]
+    fn measure(&self, sessions: &Sessions) {
+        let [count, bytes] = &self.sessions;
+        count.set(sessions.len() as f64);
+        bytes.set(sessions.bytes() as f64);
+    }
+
     fn tell_applied(&self, apply: &Apply) {
         if self.events.receiver_count() == 0 {
             return;
         }
-        let is_command = |payload: &Payload| matches!(payload, Payload::Command(_));
+        let is_command =
+            |payload: &Payload| matches!(payload, Payload::Command(_) | Payload::Session(_));
         for entry in apply.entries.iter().filter(|entry| is_command(&entry.payload)) {
             let _nobody = self.events.send(Event::AppliedLog(entry.index));
         }
@@ -162,6 +198,35 @@ impl<M: Snapshots> MachineTask<M> {
     }
 }
 
+/// What a caller is told.
+enum Told<R> {
+    Response(R),
+    Answer(Result<Bytes, Refused>),
+}
+
+impl<R: Encoded> Told<R> {
+    fn encode(self) -> Result<Bytes, Refused> {
+        match self {
+            Self::Response(response) => encode(&response),
+            Self::Answer(result) => result,
+        }
+    }
+
+    /// Tells one that waits here. Whoever does not wait any more does not want it.
+    fn tell<M: StateMachine<Response = R>>(self, waiter: Waiter<M>) {
+        match (waiter, self) {
+            (Waiter::Command(reply), Self::Response(response)) => {
+                let _gone = reply.send(Ok(response));
+            }
+            (Waiter::Session(reply), told) => {
+                let _gone = reply.send(told.encode().map_err(Into::into));
+            }
+            // A command is answered by the machine.
+            (Waiter::Command(_), Self::Answer(_)) => {}
+        }
+    }
+}
+
 /// A response for somebody elsewhere.
 fn encode<R: Encoded>(response: &R) -> Result<Bytes, Refused> {
     response.encode().map_err(|error| Refused::Undecodable {
@@ -180,7 +245,7 @@ mod tests {
     #[test]
     fn callers_are_found_in_whatever_order_they_came() {
         let tokens = [5, 1, 2, 4, 3].map(Token);
-        let callers = tokens.map(|token| (token, oneshot::channel().0));
+        let callers = tokens.map(|token| (token, Waiter::Command(oneshot::channel().0)));
         let callers: Waiting<KeepsNothing> = Arc::new(Mutex::new(Vec::from(callers)));
         for token in tokens {
             assert!(give_up::<KeepsNothing>(&callers, token).is_some(), "{token}");

@@ -79,6 +79,8 @@ pub const METRICS: &[Metric] = &[
         &[],
         "batches that the machine is not done with",
     ),
+    metric(G, "skiff_sessions", None, &[], "sessions, with those whose end was not noticed yet"),
+    metric(G, "skiff_session_bytes", BYTES, &[], "responses that are kept for sessions"),
     metric(G, "skiff_peer_connected", None, &["peer"], "1 if the peer is connected"),
     metric(G, "skiff_peer_last_contact_seconds", SECONDS, &["peer"], "since it was last heard"),
     metric(G, "skiff_peer_match_index", None, &["peer"], "its last matching entry; leader only"),
@@ -185,6 +187,12 @@ impl Meters {
             replication: histogram("skiff_replication_seconds"),
             under_way: VecDeque::new(),
         }
+    }
+
+    /// How many sessions there are, and how many bytes they keep.
+    pub(crate) fn of_sessions(&self) -> [Gauge; 2] {
+        ["skiff_sessions", "skiff_session_bytes"]
+            .map(|name| self.gauges.get(name).cloned().unwrap_or_else(Gauge::noop))
     }
 
     /// Something happened.

@@ -19,6 +19,7 @@ use crate::{
     inbox::{Mailbox, Note},
     meters::Calls,
     options::Options,
+    session::Session,
     status::{PeerStatus, Status},
 };
 
@@ -214,6 +215,20 @@ impl<M: Snapshots> Node<M> {
         })
     }
 
+    /// Begins a session: commands in it are executed once, however often they are tried.
+    ///
+    /// # Errors
+    ///
+    /// As [`command`](Self::command). With as many sessions as may be it is
+    /// [`CommandError::SessionsFull`].
+    pub async fn session(&self) -> Result<Session<M>, CommandError> {
+        Session::begin(self.clone()).await
+    }
+
+    pub(crate) fn shared(&self) -> &Shared<M> {
+        &self.shared
+    }
+
     /// Reads the machine, as fresh as `consistency` says: `read` sees its state and nothing else,
     /// not half of a batch of commands. It should be quick: no command is applied meanwhile.
     ///
@@ -330,15 +345,6 @@ impl<M: Snapshots> Node<M> {
     /// Always [`CommandError::Unsupported`].
     pub async fn transfer_leadership(&self, _to: Option<&str>) -> Result<(), CommandError> {
         unsupported("leadership transfer")
-    }
-
-    /// Begins a session in which retries take effect once. Not available yet.
-    ///
-    /// # Errors
-    ///
-    /// Always [`CommandError::Unsupported`].
-    pub async fn session(&self) -> Result<(), CommandError> {
-        unsupported("sessions")
     }
 
     /// Says what became of a command whose outcome was unknown. Not available yet.

@@ -58,6 +58,12 @@ pub struct Options {
     pub max_election_timeout: Duration,
     /// How long a command or a read may take before its caller gets an answer. Default: 3 s.
     pub command_timeout: Duration,
+    /// How long a session lives without being used, in the log's time. Default: an hour.
+    pub session_timeout: Duration,
+    /// How many sessions there may be at the same time, as the leader has it. Default: 65,536.
+    pub max_sessions: u64,
+    /// How many bytes of responses are kept for sessions, as the leader has it. Default: 64 MiB.
+    pub max_session_bytes: u64,
     /// Whether a follower passes commands on to the leader. Default: no, it answers `ENOTLEADER`.
     pub forward_commands: bool,
     /// Where to listen.
@@ -95,6 +101,9 @@ impl Default for Options {
             min_election_timeout: Duration::from_millis(150),
             max_election_timeout: Duration::from_millis(300),
             command_timeout: Duration::from_secs(3),
+            session_timeout: Duration::from_secs(3600),
+            max_sessions: 65_536,
+            max_session_bytes: 64 << 20,
             forward_commands: false,
             listen: None,
             advertise: None,
@@ -176,6 +185,9 @@ impl Options {
         let zero = [
             ("the heartbeat interval", self.heartbeat_interval.is_zero()),
             ("the command timeout", self.command_timeout.is_zero()),
+            ("the session timeout", self.session_timeout.is_zero()),
+            ("the number of sessions", self.max_sessions == 0),
+            ("what is kept for sessions", self.max_session_bytes == 0),
             ("the largest command", self.max_command_bytes == 0),
             ("the queue", self.max_queue_bytes == 0),
         ];

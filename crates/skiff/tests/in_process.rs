@@ -118,7 +118,6 @@ async fn what_is_not_there_yet_says_so() {
         node.leave().await,
         node.rejoin().await,
         node.transfer_leadership(None).await,
-        node.session().await,
         node.outcome(position).await.map(drop),
         node.snapshot().await,
         node.backup(path).await,

@@ -21,6 +21,7 @@ pub(super) fn content(payload: &Payload) -> String {
             Ok(Command::CompareAndSet { key, .. }) => format!("compare and set {key:?}"),
             _ => format!("a command of {} bytes", bytes.len()),
         },
+        Payload::Session(bytes) => format!("something of a session, {} bytes", bytes.len()),
         Payload::Unknown { kind, body } => format!("an unknown kind {kind}, {} bytes", body.len()),
     }
 }

@@ -7,8 +7,6 @@ mod replication;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
-
 pub(crate) use self::reads::Reader;
 use self::reads::Reads;
 use crate::{
@@ -97,10 +95,10 @@ impl Leader {
         &mut self,
         local: &mut Local,
         token: Token,
-        command: Bytes,
+        payload: Payload,
         time: LogTime,
     ) {
-        let (size, limit) = (command.len(), local.config.command_bytes);
+        let (size, limit) = (payload.size(), local.config.command_bytes);
         if size > limit {
             return local.reject(token, Reject::TooLarge { size, limit });
         }
@@ -111,7 +109,7 @@ impl Leader {
         if bytes > 0 && has_own && bytes + size + Entry::OVERHEAD > local.config.uncommitted_bytes {
             return local.reject(token, Reject::Busy { bytes });
         }
-        let position = local.append_own(Payload::Command(command), time);
+        let position = local.append_own(payload, time);
         local.machine.expect(position.index, token, size + Entry::OVERHEAD);
     }
 

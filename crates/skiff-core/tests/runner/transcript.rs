@@ -46,7 +46,9 @@ impl Names {
                 format!("receives from {from} t{term}: {}", self.message(message))
             }
             Input::Timeout => "timeout".into(),
-            Input::Propose { token, .. } => format!("proposed {}", self.of(*token)),
+            Input::Propose { token, .. } | Input::ProposeInSession { token, .. } => {
+                format!("proposed {}", self.of(*token))
+            }
             Input::Read { token } => format!("asked to read {}", self.of(*token)),
             Input::Cancel { token } => format!("cancelled {}", self.of(*token)),
             Input::SetMembership { membership } => {
@@ -158,7 +160,9 @@ pub fn entries(entries: &[Entry]) -> String {
 fn entry(entry: &Entry) -> String {
     let payload = match &entry.payload {
         Payload::Noop => "noop".into(),
-        Payload::Command(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        Payload::Command(bytes) | Payload::Session(bytes) => {
+            String::from_utf8_lossy(bytes).into_owned()
+        }
         Payload::Membership(one) => membership(one),
         Payload::Unknown { kind, .. } => format!("kind {kind}"),
     };

@@ -165,7 +165,8 @@ impl Node {
         assert!(self.links.contains_key(&link), "sent on {link}, which is not there");
         assert_eq!(envelope.from, ME);
         if let Body::Request(request) = &envelope.body {
-            assert!(matches!(request.ask, Ask::Command(_)), "only commands are passed on");
+            let is_passed_on = matches!(request.ask, Ask::Command(_) | Ask::Session(_));
+            assert!(is_passed_on, "only commands are passed on");
             assert!(request.hops <= self.settings.hops_max, "passed on for ever");
             self.forwarded.push(request.id);
         }

@@ -2,21 +2,42 @@
 
 use std::{fmt, slice};
 
-use skiff_core::{Entry, Index, Payload, Position, Token};
+use bytes::Bytes;
+use skiff_core::{
+    Entry, Index, Payload, Position, Token,
+    mutants::{Mutant, planted},
+};
 use skiff_storage::InstanceId;
 
 use super::{At, Encoded, MachineError, StateMachine};
+use crate::{
+    refused::{Outcome, Refused},
+    sessions::{Answer, SessionEntry, SessionId, Sessions, Verdict},
+};
 
 /// Consecutive commands to apply: take one, apply it, answer it, take the next.
+///
+/// Commands of sessions that were executed before are not among them.
 pub struct Batch<'a, M: StateMachine> {
     instance: InstanceId,
     entries: slice::Iter<'a, Entry>,
     last: Position,
     /// The calls that entries still to be applied answer, in ascending order of index.
     waiting: &'a [(Index, Token)],
-    /// The command taken last; zero before the first.
-    current: &'a mut Index,
+    sessions: &'a mut Sessions,
+    progress: &'a mut Progress,
     responses: &'a mut Vec<(Token, M::Response)>,
+}
+
+/// How far a batch is.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// The command taken last; zero before the first.
+    pub(crate) current: Index,
+    /// A command of a session that was taken and not answered.
+    pub(crate) pending: Option<(SessionId, u64)>,
+    /// What became of the entries of sessions.
+    pub(crate) answers: Vec<Answer>,
 }
 
 impl<M: StateMachine> fmt::Debug for Batch<'_, M> {
@@ -30,11 +51,12 @@ impl<'a, M: StateMachine> Batch<'a, M> {
         instance: InstanceId,
         entries: &'a [Entry],
         waiting: &'a [(Index, Token)],
-        current: &'a mut Index,
+        sessions: &'a mut Sessions,
+        progress: &'a mut Progress,
         responses: &'a mut Vec<(Token, M::Response)>,
     ) -> Self {
         let last = entries.last().map(Entry::position).unwrap_or_default();
-        Self { instance, entries: entries.iter(), last, waiting, current, responses }
+        Self { instance, entries: entries.iter(), last, waiting, sessions, progress, responses }
     }
 
     /// The last entry of the batch: once it is applied, the machine stands here. An engine that is
@@ -48,29 +70,98 @@ impl<'a, M: StateMachine> Batch<'a, M> {
     ///
     /// # Errors
     ///
-    /// If it cannot be decoded.
+    /// If it cannot be decoded, or the one before was of a session and was not answered.
     pub fn next_command(&mut self) -> Result<Option<(M::Command, At)>, MachineError> {
-        for entry in self.entries.by_ref() {
-            if let Payload::Command(bytes) = &entry.payload {
-                *self.current = entry.index;
-                let command = M::Command::decode(bytes)?;
-                return Ok(Some((command, At::new(self.instance, entry.position(), entry.time))));
-            }
+        if self.progress.pending.is_some() {
+            return Err(MachineError::new("the machine left a command of a session unanswered"));
+        }
+        while let Some(entry) = self.entries.next() {
+            let command = match &entry.payload {
+                Payload::Command(bytes) => {
+                    self.progress.current = entry.index;
+                    M::Command::decode(bytes)?
+                }
+                Payload::Session(bytes) => {
+                    self.progress.current = entry.index;
+                    let Some(bytes) = self.of_session(entry, bytes)? else { continue };
+                    M::Command::decode(&bytes)?
+                }
+                Payload::Noop | Payload::Membership(_) | Payload::Unknown { .. } => continue,
+            };
+            return Ok(Some((command, At::new(self.instance, entry.position(), entry.time))));
         }
         Ok(None)
     }
 
     /// Answers the command taken last. Without an answer its caller waits in vain.
     pub fn respond(&mut self, response: M::Response) {
+        if let Some((session, number)) = self.progress.pending.take() {
+            let result = response.encode().map_err(|error| Refused::Undecodable {
+                reason: error.reason,
+                outcome: Outcome::AppliedResponseLost,
+            });
+            let token = self.caller();
+            let forgets = token.is_none() && planted(Mutant::AnswersStayWithTheLeader);
+            if let (Ok(response), false) = (&result, forgets) {
+                self.sessions.executed(session, number, response);
+            }
+            return self.answer(token, true, result);
+        }
+        if let Some(token) = self.caller() {
+            self.responses.push((token, response));
+        }
+    }
+
+    /// Who waits for the command taken last, if anybody does.
+    fn caller(&mut self) -> Option<Token> {
+        let current = self.progress.current;
         while let Some(((index, token), rest)) = self.waiting.split_first() {
-            if *index > *self.current {
-                break;
+            if *index > current {
+                return None;
             }
             self.waiting = rest;
-            if *index == *self.current {
-                self.responses.push((*token, response));
-                break;
+            if *index == current {
+                return Some(*token);
             }
         }
+        None
+    }
+
+    /// Does what an entry of a session says. Returns the command that is to be executed, if one is.
+    fn of_session(&mut self, entry: &Entry, bytes: &Bytes) -> Result<Option<Bytes>, MachineError> {
+        let result = match SessionEntry::decode(bytes)? {
+            SessionEntry::Begin { timeout, limits } => {
+                self.sessions.begin(entry.index, entry.time, timeout, limits).map_or(
+                    Err(Refused::SessionsFull {
+                        reason: format!(
+                            "there are {} sessions, as many as may be",
+                            limits.sessions
+                        ),
+                    }),
+                    |id| Ok(Bytes::copy_from_slice(&id.0.to_le_bytes())),
+                )
+            }
+            SessionEntry::End { session } => {
+                self.sessions.end(session);
+                Ok(Bytes::new())
+            }
+            SessionEntry::Command { session, number, command } => {
+                match self.sessions.judge(session, number, entry.time) {
+                    Verdict::Execute => {
+                        self.progress.pending = Some((session, number));
+                        return Ok(Some(command));
+                    }
+                    verdict => verdict.into(),
+                }
+            }
+        };
+        let token = self.caller();
+        self.answer(token, false, result);
+        Ok(None)
+    }
+
+    fn answer(&mut self, token: Option<Token>, executed: bool, result: Result<Bytes, Refused>) {
+        let index = self.progress.current;
+        self.progress.answers.push(Answer { index, token, executed, result });
     }
 }

@@ -19,21 +19,31 @@ pub struct Mark {
     pub position: Position,
     /// The members at that entry.
     pub membership: Membership,
+    /// The sessions of clients at that entry, as [bytes](crate::Sessions::encode); none if empty.
+    pub sessions: Bytes,
 }
 
 impl Mark {
     /// The format of its bytes.
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
+    /// The format without sessions, which is still read.
+    const WITHOUT_SESSIONS: u8 = 1;
 
     /// A mark of these parts.
     #[must_use]
-    pub const fn new(
+    pub fn new(
         instance: InstanceId,
         node: NodeId,
         position: Position,
         membership: Membership,
     ) -> Self {
-        Self { instance, node, position, membership }
+        Self { instance, node, position, membership, sessions: Bytes::new() }
+    }
+
+    /// The same with these sessions.
+    #[must_use]
+    pub fn with_sessions(self, sessions: Bytes) -> Self {
+        Self { sessions, ..self }
     }
 
     /// Its bytes.
@@ -45,7 +55,10 @@ impl Mark {
         out.put_u128_le(self.node.0);
         out.put_u64_le(self.position.term.0);
         out.put_u64_le(self.position.index.0);
-        out.put_slice(&self.membership.encode());
+        let membership = self.membership.encode();
+        out.put_u64_le(membership.len() as u64);
+        out.put_slice(&membership);
+        out.put_slice(&self.sessions);
         out.into()
     }
 
@@ -58,7 +71,7 @@ impl Mark {
         let mut from = bytes;
         let short = |_| Malformed::new("the mark is too short");
         let version = from.try_get_u8().map_err(short)?;
-        if version != Self::VERSION {
+        if ![Self::VERSION, Self::WITHOUT_SESSIONS].contains(&version) {
             return Err(Malformed::new(format!(
                 "the mark has version {version}, this version of skiff knows {}",
                 Self::VERSION
@@ -68,8 +81,18 @@ impl Mark {
         let node = NodeId(from.try_get_u128_le().map_err(short)?);
         let term = Term(from.try_get_u64_le().map_err(short)?);
         let index = Index(from.try_get_u64_le().map_err(short)?);
-        let membership = Membership::decode(from).map_err(Malformed::new)?;
-        Ok(Self { instance, node, position: Position { term, index }, membership })
+        let length = match version {
+            Self::WITHOUT_SESSIONS => from.len() as u64,
+            _ => from.try_get_u64_le().map_err(short)?,
+        };
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        let Some((membership, sessions)) = from.split_at_checked(length) else {
+            return Err(Malformed::new("the mark is too short"));
+        };
+        let membership = Membership::decode(membership).map_err(Malformed::new)?;
+        let position = Position { term, index };
+        let sessions = Bytes::copy_from_slice(sessions);
+        Ok(Self { instance, node, position, membership, sessions })
     }
 }
 

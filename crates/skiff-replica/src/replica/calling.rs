@@ -13,6 +13,7 @@ use crate::{
     input::Input,
     job::{Job, LinkId, is_remote},
     refused::{EntryPosition, Outcome, Refused},
+    sessions::Proposal,
 };
 
 /// The longest a request from elsewhere may wait, in milliseconds: an hour.
@@ -49,12 +50,14 @@ impl Replica {
     }
 
     /// Whether a command may go on, before anybody appends it.
-    fn judge_command(&self, token: Token, command: &Bytes) -> Result<(), Box<Refused>> {
-        let (size, limit) = (command.len(), self.settings.core.command_bytes);
+    fn judge_command(&self, token: Token, proposal: &Proposal) -> Result<(), Box<Refused>> {
+        let (size, limit) = (proposal.size(), self.settings.core.command_bytes);
         if size > limit {
             return Err(Box::new(Refused::TooLarge { size, limit }));
         }
-        if is_remote(token) {
+        if is_remote(token)
+            && let Some(command) = proposal.command()
+        {
             (self.settings.check)(command).map_err(|reason| {
                 Box::new(Refused::Undecodable { reason, outcome: Outcome::NotApplied })
             })?;
@@ -83,9 +86,9 @@ impl Replica {
         }
         match wanted {
             Wanted::Command(_) if self.vacancy.why_not().is_some() => self.refuse_for_room(token),
-            Wanted::Command(command) => {
+            Wanted::Command(proposal) => {
                 let time = member.log_time(self.now);
-                let input = core::Input::Propose { token, command, time };
+                let input = proposal.into_input(token, time, &self.settings);
                 member.raft.step(self.now, input);
                 // Where it stands if it was appended; if not, the core says so next.
                 let position = member.raft.last();
@@ -157,9 +160,9 @@ impl Replica {
     }
 
     /// Passes a command on to the leader.
-    fn forward(&mut self, token: Token, link: LinkId, command: Bytes) {
+    fn forward(&mut self, token: Token, link: LinkId, command: Proposal) {
         let waiting = self.calls.waiting_bytes();
-        let too_much = waiting > 0 && waiting + command.len() > self.settings.waiting_bytes;
+        let too_much = waiting > 0 && waiting + command.size() > self.settings.waiting_bytes;
         if too_much && self.is_new(token) {
             return self.refuse(token, Refused::Busy { bytes: waiting });
         }
@@ -167,7 +170,7 @@ impl Replica {
         self.calls.advance(token, Stage::Forwarded { link, command: command.clone() });
         let until = self.calls.deadline_of(token).unwrap_or(self.now);
         let timeout_ms = until.since(self.now).div_ceil(MILLISECOND);
-        let request = Request { id: token.0, timeout_ms, hops, ask: Ask::Command(command) };
+        let request = Request { id: token.0, timeout_ms, hops, ask: command.into() };
         self.send(link, Body::Request(Box::new(request)));
     }
 
@@ -280,7 +283,12 @@ impl Replica {
         let (wanted, bytes) = match ask {
             Ask::Command(command) => {
                 let bytes = command.len();
-                (Wanted::Command(command), bytes)
+                (Wanted::Command(Proposal::Command(command)), bytes)
+            }
+            Ask::Session(ask) => {
+                let proposal = Proposal::Session(ask);
+                let bytes = proposal.size();
+                (Wanted::Command(proposal), bytes)
             }
             Ask::Query { query, consistency } => {
                 let bytes = query.len();

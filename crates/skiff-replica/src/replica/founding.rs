@@ -345,7 +345,8 @@ impl Replica {
             Opened::At { mark, .. } if mark.instance != store => {
                 return Err(StartError::OtherInstance { machine: mark.instance, store });
             }
-            Opened::At { mark, stored } => Some(mark.position.index.max(stored)),
+            // What the machine has stored since is not applied again, but the sessions learn of it.
+            Opened::At { mark, .. } => Some(mark.position.index),
         };
         let applied = applied.filter(|index| *index >= base);
         let raft = self.core(core::Recovered {

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Where every cluster's log begins: the genesis stands for this entry.
-pub(super) const GENESIS: Position = Position::new(1, 1);
+pub(crate) const GENESIS: Position = Position::new(1, 1);
 /// A peer is sent the genesis once in so many longest election timeouts.
 const AGAIN: u64 = 4;
 

@@ -34,6 +34,8 @@ pub(crate) enum Answer {
     Response(i64),
     /// A read: the machine's value, and the index it was ready at.
     Read(i64, Index),
+    /// Of something of a session, encoded.
+    Told(Bytes),
     Refused(Refused),
 }
 
@@ -61,6 +63,11 @@ pub(crate) enum Happening {
     Answer {
         token: Token,
         value: i64,
+    },
+    /// A local caller is told of something of a session.
+    Told {
+        token: Token,
+        result: Result<Bytes, Refused>,
     },
 }
 
@@ -309,6 +316,11 @@ impl World {
                 self.answered(&name, token, Answer::Response(value));
                 None
             }
+            Happening::Told { token, result } => {
+                let answer = result.map_or_else(Answer::Refused, Answer::Told);
+                self.answered(&name, token, answer);
+                None
+            }
         };
         if let Some(input) = input {
             self.feed(&name, input);
@@ -401,6 +413,9 @@ impl World {
                         }
                         node::Done::Answer(token, value) => {
                             self.happen(name, after, Happening::Answer { token, value });
+                        }
+                        node::Done::Told(token, result) => {
+                            self.happen(name, after, Happening::Told { token, result });
                         }
                     }
                 }

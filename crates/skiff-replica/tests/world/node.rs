@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use bytes::Bytes;
 use skiff_core::{Config, LoadError, NodeId};
 use skiff_replica::{
     Applier, Apply, Encoded, Event, Input, Instant, Job, LinkId, Outcome, Position, Refused,
@@ -104,6 +105,8 @@ pub(crate) struct Running {
 pub(crate) enum Done {
     Input(Input),
     Answer(Token, i64),
+    /// Of something of a session.
+    Told(Token, Result<Bytes, Refused>),
 }
 
 impl Node {
@@ -321,6 +324,19 @@ impl Running {
                     Done::Input(Input::Responded { token, result })
                 } else {
                     Done::Answer(token, response)
+                },
+            ));
+        }
+        for answer in self.applier.take_answers() {
+            let Some(token) = answer.token else { continue };
+            let result = answer.result;
+            let remote = is_remote(token);
+            done.push((
+                after,
+                if remote {
+                    Done::Input(Input::Responded { token, result })
+                } else {
+                    Done::Told(token, result)
                 },
             ));
         }

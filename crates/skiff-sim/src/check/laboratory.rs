@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use skiff_replica::{
-    Applier, Apply, Encoded, Index, LogTime, Mark, Position, Snapshots, Term, Token,
+    Applier, Apply, Encoded, Index, LogTime, Mark, Position, Sessions, Snapshots, Term, Token,
     core::{Entry, Membership, NodeId, Payload},
     storage::InstanceId,
 };
@@ -89,7 +89,9 @@ impl<M: Snapshots> Subject<M> {
         let position = Position::new(1, number);
         let mark =
             Mark::new(InstanceId::default(), NodeId::default(), position, Membership::default());
-        let restored = self.0.restore(content, mark);
+        // Before the machine's part stand the sessions, of which there are none.
+        let content = [&Sessions::default().head()[..], content].concat();
+        let restored = self.0.restore(&content, mark);
         restored.map_err(|error| Finding::Fails { number, reason: error.reason })
     }
 }

@@ -111,7 +111,19 @@ impl Cluster {
         };
         let (mode, faults, calls) = (Mode::Crash, Vec::new(), Vec::new());
         let (seed, ailment, canary) = (1, Ailment::None, false);
-        let plan = Plan { seed, mode, nodes, nanos: until, knobs, faults, calls, ailment, canary };
+        let sessions = Vec::new();
+        let plan = Plan {
+            seed,
+            mode,
+            nodes,
+            nanos: until,
+            knobs,
+            faults,
+            calls,
+            sessions,
+            ailment,
+            canary,
+        };
         Self { plan, since, expects }
     }
 

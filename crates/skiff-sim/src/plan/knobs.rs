@@ -56,6 +56,12 @@ pub struct Knobs {
     /// their room.
     #[serde(default)]
     pub reserve_bytes: Option<u64>,
+    /// [`Settings::sessions_max`](skiff_replica::Settings::sessions_max).
+    #[serde(default = "many")]
+    pub sessions_max: u64,
+    /// [`Settings::sessions_bytes`](skiff_replica::Settings::sessions_bytes).
+    #[serde(default = "many")]
+    pub sessions_bytes: u64,
     /// The shortest time a message travels.
     pub latency_min: u64,
     /// The longest.
@@ -80,6 +86,11 @@ pub struct Knobs {
     pub clocks: Vec<ClockKnobs>,
 }
 
+/// As many as no run comes to.
+const fn many() -> u64 {
+    1 << 20
+}
+
 impl Knobs {
     /// Plain settings for so many nodes: a quick network and quick disks, no faults.
     #[must_use]
@@ -101,6 +112,8 @@ impl Knobs {
             uncommitted_bytes: config.uncommitted_bytes,
             segment_bytes: 64 << 10,
             reserve_bytes: None,
+            sessions_max: many(),
+            sessions_bytes: many(),
             latency_min: 200_000,
             latency_max: 1_000_000,
             late: 0,

@@ -5,7 +5,7 @@ use fastrand::Rng;
 
 use super::{
     Ailment, ClockKnobs, Cut, Damage, Fault, Forming, Knobs, Lie, MS, Mode, Plan, PlannedCall,
-    Point, SECOND, Who,
+    PlannedSession, Point, SECOND, SessionCall, Who,
 };
 use crate::random::stream;
 
@@ -36,6 +36,9 @@ impl Plan {
             .unwrap_or_else(|| [1, 2, 3, 3, 3, 4, 5, 5, 5, 5, 6, 7][random.usize(..12)]);
         let mut knobs = knobs(&mut stream(seed, 11), nodes);
         knobs.reserve_bytes = pick(&mut stream(seed, 15), &[None, Some(0), Some(64 << 10)]);
+        let few = &mut stream(seed, 17);
+        knobs.sessions_max = pick(few, &[1, 2, 3, 1000]);
+        knobs.sessions_bytes = pick(few, &[40, 100, 1 << 20, 1 << 20]);
         let calls = calls(&mut stream(seed, 12), limits.nanos);
         let faults = Faults { random: stream(seed, 13), nodes, limits, made: Vec::new() }.make();
         Self {
@@ -46,6 +49,7 @@ impl Plan {
             knobs,
             faults,
             calls,
+            sessions: sessions(&mut stream(seed, 16), limits.nanos),
             ailment: Ailment::sample(&mut stream(seed, 14), nodes),
             canary: false,
         }
@@ -132,6 +136,30 @@ fn calls(random: &mut Rng, nanos: u64) -> Vec<PlannedCall> {
         at += if one_in(random, 10) { 0 } else { random.u64(0..=2 * gap) };
     }
     calls
+}
+
+/// Clients with sessions, in half of all runs.
+fn sessions(random: &mut Rng, nanos: u64) -> Vec<PlannedSession> {
+    let count = if on(random) { random.usize(1..5) } else { 0 };
+    let timeouts = [300 * MS, 2 * SECOND, 3600 * SECOND];
+    let session = |random: &mut Rng| PlannedSession {
+        at: random.u64(0..nanos / 2),
+        timeout: pick(random, &timeouts),
+        calls: (0..random.u32(5..60)).map(|_| session_call(random)).collect(),
+    };
+    (0..count).map(|_| session(random)).collect()
+}
+
+fn session_call(random: &mut Rng) -> SessionCall {
+    // Now and then it rests for longer than some sessions live.
+    let gap = if one_in(random, 8) { random.u64(0..SECOND) } else { random.u64(0..50 * MS) };
+    SessionCall {
+        seed: random.u64(..),
+        patience: pick(random, &[30 * MS, 100 * MS, 500 * MS, 2 * SECOND]),
+        gap,
+        twice: one_in(random, 3),
+        gives_up: one_in(random, 6),
+    }
 }
 
 struct Faults {

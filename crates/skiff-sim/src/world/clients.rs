@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use skiff_replica::{Call, CommandError, Consistency, Index, Input, Outcome, Refused, Token};
 
-use super::{Step, World};
+use super::{Step, World, sessions::InSession};
 use crate::{plan::MS, plan::PlannedCall, workload::Operation, workload::Workload};
 
 /// So often a call is made that was refused without effect.
@@ -25,6 +25,8 @@ pub(crate) struct Attempt {
     /// The newest entry known to be committed when it was asked.
     pub(crate) floor: Index,
     command: Bytes,
+    /// Which command of which client with a session it is, if it is one.
+    session: Option<InSession>,
     /// What the machine had applied when it was read.
     pub(super) read_at: Option<Index>,
     pub(crate) state: Progress,
@@ -35,6 +37,26 @@ pub(crate) struct Attempt {
 }
 
 impl Attempt {
+    /// One of a client with a session.
+    pub(super) const fn in_session(of: InSession, node: usize, now: u64, patience: u64) -> Self {
+        Self {
+            seed: 0,
+            read: false,
+            call: None,
+            tries: 0,
+            node,
+            invoked: now,
+            deadline: now + patience,
+            floor: Index::ZERO,
+            command: Bytes::new(),
+            session: Some(of),
+            read_at: None,
+            state: Progress::Waiting,
+            told: 0,
+            was_busy: false,
+        }
+    }
+
     /// Whether it was told what somebody is told who asks while nothing is wrong.
     pub(super) fn is_served(&self) -> bool {
         self.state == Progress::Answered || self.was_busy
@@ -104,6 +126,7 @@ impl<W: Workload> World<'_, '_, W> {
             deadline: self.now + call.patience,
             floor: self.judges.newest().index,
             command: command.clone(),
+            session: None,
             read_at: None,
             state: Progress::Waiting,
             told: 0,
@@ -118,7 +141,7 @@ impl<W: Workload> World<'_, '_, W> {
         };
         self.trace(node, |world| match &call {
             Call::Command(bytes) => format!("is asked {token}: {}", world.workload.describe(bytes)),
-            Call::Read(_) => format!("is asked {token}: {call:?}"),
+            Call::Read(_) | Call::Session(_) => format!("is asked {token}: {call:?}"),
         });
         let input = Input::Call { token, call, deadline };
         if let Some(waiting) = &mut self.nodes[node].paused {
@@ -166,6 +189,12 @@ impl<W: Workload> World<'_, '_, W> {
             return Err(self.failure("answers", text));
         }
         self.attempts[number].told = self.now;
+        if let Some(of) = attempt.session {
+            let is_response = matches!(answer, Answer::Response(_));
+            self.attempts[number].state =
+                if is_response { Progress::Answered } else { Progress::Refused };
+            return self.session_answered(of, node, answer);
+        }
         match answer {
             Answer::Response(response) => {
                 self.attempts[number].state = Progress::Answered;
@@ -248,6 +277,10 @@ impl<W: Workload> World<'_, '_, W> {
             if attempt.state == Progress::Waiting {
                 attempt.state = Progress::Gone;
                 let attempt = attempt.clone();
+                if let Some(of) = attempt.session {
+                    self.session_lost(of);
+                    continue;
+                }
                 self.reached.unknown += u64::from(!attempt.read);
                 self.remember(&attempt, None);
             }
@@ -274,7 +307,9 @@ impl<W: Workload> World<'_, '_, W> {
                 let text = format!("a call to n{} was not answered in time", attempt.node);
                 return Err(self.failure("answers", text));
             }
-            self.remember(&attempt, None);
+            if attempt.session.is_none() {
+                self.remember(&attempt, None);
+            }
         }
         Ok(())
     }

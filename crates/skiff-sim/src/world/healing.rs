@@ -260,6 +260,7 @@ impl<W: Workload> World<'_, '_, W> {
     pub(super) fn end(&mut self) -> Step {
         self.end_calls()?;
         self.place_commands();
+        self.place_sessions();
         if self.healing.steady.is_some() {
             self.check_equal()?;
         }

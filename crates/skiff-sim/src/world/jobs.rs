@@ -425,9 +425,10 @@ impl<W: Workload> World<'_, '_, W> {
     fn apply(&mut self, node: usize, apply: Apply) -> Step {
         let Some(process) = &mut self.nodes[node].process else { return Ok(()) };
         let mut waiting = apply.tokens.iter().copied().peekable();
-        let is_command = |payload: &Payload| matches!(payload, Payload::Command(_));
-        let commands = apply.entries.iter().filter(|entry| is_command(&entry.payload));
-        let tokens = commands.map(|entry| {
+        let is_answered =
+            |payload: &Payload| matches!(payload, Payload::Command(_) | Payload::Session(_));
+        let answered = apply.entries.iter().filter(|entry| is_answered(&entry.payload));
+        let tokens = answered.map(|entry| {
             let token = waiting.next_if(|(index, _)| *index == entry.index);
             token.unwrap_or((entry.index, Token(NOBODY | entry.index.0)))
         });
@@ -441,25 +442,44 @@ impl<W: Workload> World<'_, '_, W> {
                 return Err(self.failure("state_machine", text));
             }
         };
-        let mut responses = responses.into_iter();
+        let answers = process.applier.take_answers();
+        let tables = process.applier.sessions().clone();
+        if !tables.is_empty() || !answers.is_empty() {
+            self.judges.session_tables(index, &tables)?;
+        }
+        let (mut responses, mut answers) = (responses.into_iter(), answers.into_iter());
         for entry in &all.entries {
-            if !is_command(&entry.payload) {
-                self.judges.applied(node, entry, None)?;
-                continue;
-            }
-            let Some((token, response)) = responses.next() else { break };
-            let response = response
-                .encode()
-                .map_err(|error| self.failure("state_machine", error.to_string()))?;
-            self.judges.applied(node, entry, Some(&response))?;
-            if is_remote(token) {
-                self.step(node, Input::Responded { token, result: Ok(response) });
-            } else if self.attempt_of(node, token).is_some_and(Attempt::is_waiting) {
-                // Whoever was refused meanwhile does not wait any more.
-                self.answered(node, token, Answer::Response(response))?;
+            match &entry.payload {
+                Payload::Command(_) => {
+                    let Some((token, response)) = responses.next() else { break };
+                    let response = response
+                        .encode()
+                        .map_err(|error| self.failure("state_machine", error.to_string()))?;
+                    self.judges.applied(node, entry, Some(&response))?;
+                    self.tell(node, token, Ok(response))?;
+                }
+                Payload::Session(bytes) => {
+                    let Some(answer) = answers.next() else { break };
+                    self.judges.session_applied(node, entry, bytes, &answer)?;
+                    let token = answer.token.unwrap_or(Token(NOBODY));
+                    self.tell(node, token, answer.result)?;
+                }
+                _ => self.judges.applied(node, entry, None)?,
             }
         }
         self.step(node, Input::Applied { index });
+        Ok(())
+    }
+
+    /// Whoever waits for an entry is told what came of it.
+    fn tell(&mut self, node: usize, token: Token, result: Result<Bytes, Refused>) -> Step {
+        if is_remote(token) {
+            self.step(node, Input::Responded { token, result });
+        } else if self.attempt_of(node, token).is_some_and(Attempt::is_waiting) {
+            // Whoever was refused meanwhile does not wait any more.
+            let answer = result.map_or_else(Answer::Refused, Answer::Response);
+            self.answered(node, token, answer)?;
+        }
         Ok(())
     }
 

@@ -114,6 +114,8 @@ impl<W: Workload> World<'_, '_, W> {
         let mut settings = Settings::new::<W::Machine>(config, mix(draw ^ 7), instance);
         settings.address = address(node);
         settings.forward = self.plan.knobs.forward;
+        settings.sessions_max = self.plan.knobs.sessions_max;
+        settings.sessions_bytes = self.plan.knobs.sessions_bytes;
         settings.reserve_bytes = self.plan.knobs.reserve_bytes.unwrap_or_default();
         let now = state.clock.shows(self.now);
         Replica::new(now, settings, start).map_err(|error| error.to_string())

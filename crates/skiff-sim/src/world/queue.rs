@@ -40,6 +40,8 @@ pub(crate) enum Event {
     Call(usize),
     /// It is made again, after so many tries.
     CallAgain(usize, u32),
+    /// A client with a session has its turn.
+    SessionTurn(usize),
     /// A call reached the node during a pause.
     Asked(Box<Input>),
     /// A fault of the plan begins.

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::envelope::{
     Answer, Ask, Body, Consistency, Envelope, Fetch, Fetched, Found, Genesis, Hello, Listed,
-    Outcome, Refusal, Request, Standing,
+    Outcome, Refusal, Request, SessionAsk, Standing,
 };
 
 /// The envelope that `bytes` are, all of them. What entries and commands hold is not copied: it
@@ -189,9 +189,19 @@ fn request(part: Bytes) -> Result<Request, WireError> {
             Ask::Query { query: it.query, consistency }
         }
         Some(pb::request::Ask::Status(pb::Status {})) => Ask::Status,
+        Some(pb::request::Ask::Session(it)) => Ask::Session(session(it)),
         None => return Err(no_alternative("request", part)),
     };
     Ok(Request { id: it.id, timeout_ms: it.timeout_ms, hops: it.hops, ask })
+}
+
+fn session(it: pb::SessionAsk) -> SessionAsk {
+    let pb::SessionAsk { session, number, command, timeout_ms } = it;
+    match (session, number) {
+        (0, _) => SessionAsk::Begin { timeout_ms },
+        (_, 0) => SessionAsk::End { session },
+        _ => SessionAsk::Command { session, number, command },
+    }
 }
 
 fn answer(part: Bytes) -> Result<Answer, WireError> {

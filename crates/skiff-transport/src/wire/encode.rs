@@ -10,7 +10,7 @@ use super::{
 };
 use crate::envelope::{
     Answer, Ask, Body, Consistency, Envelope, Fetch, Fetched, Found, Genesis, Hello, Outcome,
-    Refusal, Request, Standing,
+    Refusal, Request, SessionAsk, Standing,
 };
 
 /// Appends the bytes of `envelope` to `out`.
@@ -129,6 +129,7 @@ fn genesis(genesis: &Genesis) -> pb::Genesis {
 fn request(request: &Request) -> pb::Request {
     let ask = match &request.ask {
         Ask::Command(command) => pb::request::Ask::Command(command.clone()),
+        Ask::Session(ask) => pb::request::Ask::Session(session(ask)),
         Ask::Query { query, consistency } => {
             let (consistency, max_age_ms) = match consistency {
                 Consistency::Linearizable => (0, 0),
@@ -192,5 +193,22 @@ fn refusal(refusal: &Refusal) -> pb::Refusal {
         outcome,
         instance: refusal.position.map(|(instance, _)| id(instance)),
         position: refusal.position.map(|(_, at)| position(at)),
+    }
+}
+
+fn session(ask: &SessionAsk) -> pb::SessionAsk {
+    match ask {
+        SessionAsk::Begin { timeout_ms } => {
+            pb::SessionAsk { timeout_ms: *timeout_ms, ..pb::SessionAsk::default() }
+        }
+        SessionAsk::Command { session, number, command } => pb::SessionAsk {
+            session: *session,
+            number: *number,
+            command: command.clone(),
+            timeout_ms: 0,
+        },
+        SessionAsk::End { session } => {
+            pb::SessionAsk { session: *session, ..pb::SessionAsk::default() }
+        }
     }
 }

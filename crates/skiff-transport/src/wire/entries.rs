@@ -46,7 +46,9 @@ fn put_entry(entry: &Entry, out: &mut BytesMut) {
     put_number(4, entry.payload.kind().into(), out);
     match &entry.payload {
         Payload::Noop => {}
-        Payload::Command(body) | Payload::Unknown { body, .. } => put_body(body, out),
+        Payload::Command(body) | Payload::Session(body) | Payload::Unknown { body, .. } => {
+            put_body(body, out);
+        }
         Payload::Membership(membership) => put_body(&membership.encode(), out),
     }
 }
@@ -68,7 +70,9 @@ fn put_number(tag: u32, number: u64, out: &mut BytesMut) {
 fn entry_len(entry: &Entry) -> usize {
     let body = match &entry.payload {
         Payload::Noop => 0,
-        Payload::Command(body) | Payload::Unknown { body, .. } => body.len(),
+        Payload::Command(body) | Payload::Session(body) | Payload::Unknown { body, .. } => {
+            body.len()
+        }
         Payload::Membership(membership) => membership.encode().len(),
     };
     let body = if body == 0 { 0 } else { delimited(body) };

@@ -137,13 +137,15 @@ pub struct Request {
     pub timeout_ms: u64,
     #[prost(uint32, tag = "3")]
     pub hops: u32,
-    #[prost(oneof = "request::Ask", tags = "16, 17, 18")]
+    #[prost(oneof = "request::Ask", tags = "15, 16, 17, 18")]
     pub ask: ::core::option::Option<request::Ask>,
 }
 /// Nested message and enum types in `Request`.
 pub mod request {
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Ask {
+        #[prost(message, tag = "15")]
+        Session(super::SessionAsk),
         #[prost(bytes, tag = "16")]
         Command(::prost::bytes::Bytes),
         #[prost(message, tag = "17")]
@@ -151,6 +153,20 @@ pub mod request {
         #[prost(message, tag = "18")]
         Status(super::Status),
     }
+}
+/// Without a session: begins one. With a session and no number: ends it. With both: a command in it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SessionAsk {
+    #[prost(uint64, tag = "1")]
+    pub session: u64,
+    /// From 1 on, each one higher; the next acknowledges the one before.
+    #[prost(uint64, tag = "2")]
+    pub number: u64,
+    #[prost(bytes = "bytes", tag = "3")]
+    pub command: ::prost::bytes::Bytes,
+    /// How long a session that begins lives without being used.
+    #[prost(uint64, tag = "4")]
+    pub timeout_ms: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Query {

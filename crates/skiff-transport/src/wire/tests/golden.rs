@@ -13,7 +13,7 @@ use skiff_core::{
 use super::encoded;
 use crate::{
     Answer, Ask, Body, Consistency, Envelope, Fetch, Fetched, Found, Genesis, Hello, Listed,
-    Outcome, Refusal, Request, Standing, wire::decode,
+    Outcome, Refusal, Request, SessionAsk, Standing, wire::decode,
 };
 
 const FILE: &str = "src/wire/tests/golden.txt";
@@ -74,6 +74,9 @@ fn envelopes() -> Vec<(&'static str, Envelope)> {
         ("request query", request(query(Consistency::Local))),
         ("request stale query", request(query(Consistency::BoundedStale(250)))),
         ("request status", request(Ask::Status)),
+        ("request to begin a session", in_session(SessionAsk::Begin { timeout_ms: 60_000 })),
+        ("request in a session", in_session(session_command())),
+        ("request to end a session", in_session(SessionAsk::End { session: 290 })),
         ("answer", answer(Ok(Bytes::from_static(b"done")))),
         ("refusal", answer(Err(refusal()))),
         ("fetch", envelope(Body::Fetch(Box::new(Fetch { id: 12, from: Index(290), last })))),
@@ -85,6 +88,7 @@ fn envelopes() -> Vec<(&'static str, Envelope)> {
         ("vote reply", raft(Message::VoteReply { granted: true })),
         ("heartbeat", raft(Message::Append(append(Vec::new())))),
         ("append", raft(Message::Append(append(entries())))),
+        ("append of a session", raft(Message::Append(append(vec![session_entry()])))),
         ("matched", reply(AppendOutcome::Matched(Index(299)))),
         ("mismatch", reply(AppendOutcome::Mismatch { prev: Index(301), hint: last })),
         ("timeout now", raft(Message::TimeoutNow)),
@@ -132,6 +136,19 @@ fn genesis() -> Envelope {
 
 fn query(consistency: Consistency) -> Ask {
     Ask::Query { query: Bytes::from_static(b"get"), consistency }
+}
+
+fn in_session(ask: SessionAsk) -> Envelope {
+    request(Ask::Session(ask))
+}
+
+fn session_command() -> SessionAsk {
+    SessionAsk::Command { session: 290, number: 4, command: Bytes::from_static(b"set") }
+}
+
+fn session_entry() -> Entry {
+    let payload = Payload::Session(Bytes::from_static(b"of a session"));
+    Entry { term: Term(7), index: Index(301), time: LogTime(1000), payload }
 }
 
 fn request(ask: Ask) -> Envelope {

@@ -9,7 +9,7 @@ use skiff_core::{
 
 use crate::{
     Answer, Ask, Body, Consistency, Envelope, Fetch, Fetched, Found, Genesis, Hello, Listed,
-    Outcome, Refusal, Request, Standing,
+    Outcome, Refusal, Request, SessionAsk, Standing,
 };
 
 pub(super) fn any_envelope() -> BoxedStrategy<Envelope> {
@@ -101,7 +101,8 @@ fn any_payload() -> BoxedStrategy<Payload> {
         1 => Just(Payload::Noop),
         4 => content().prop_map(Payload::Command),
         1 => any_membership().prop_map(|one| Payload::Membership(Box::new(one))),
-        1 => (3..=u32::MAX, content()).prop_map(|(kind, body)| Payload::Unknown { kind, body }),
+        1 => content().prop_map(Payload::Session),
+        1 => (4..=u32::MAX, content()).prop_map(|(kind, body)| Payload::Unknown { kind, body }),
     ]
     .boxed()
 }
@@ -196,6 +197,11 @@ fn any_request() -> BoxedStrategy<Request> {
         content().prop_map(Ask::Command),
         (content(), consistency).prop_map(|(query, consistency)| Ask::Query { query, consistency }),
         Just(Ask::Status),
+        number().prop_map(|timeout_ms| Ask::Session(SessionAsk::Begin { timeout_ms })),
+        (1..=u64::MAX, 1..=u64::MAX, content()).prop_map(|(session, number, command)| {
+            Ask::Session(SessionAsk::Command { session, number, command })
+        }),
+        (1..=u64::MAX).prop_map(|session| Ask::Session(SessionAsk::End { session })),
     ];
     (number(), number(), any::<u32>(), ask)
         .prop_map(|(id, timeout_ms, hops, ask)| Request { id, timeout_ms, hops, ask })
