@@ -42,6 +42,37 @@ fn three_processes_keep_what_was_acknowledged_through_kills() {
     assert_eq!(status.matches("\"voters\":3").count(), 3, "{status}");
 }
 
+/// While the leader is killed again and again: each is tried until it is done, and done once.
+#[test]
+fn puts_are_tried_until_they_are_done_while_leaders_are_killed() {
+    let mut cluster = Cluster::formed();
+    let nodes = cluster.nodes();
+    let writer = std::thread::spawn(move || {
+        let put = |number: u32| {
+            let value = number.to_string();
+            let args = ["put", "key", &value, "--json", "--nodes", &nodes, "--timeout", "20s"];
+            let output = skiff(&args);
+            assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+            let line: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            let before = number.checked_sub(1).map(|before| before.to_string());
+            assert_eq!(line["previous"].as_str(), before.as_deref(), "{line}");
+        };
+        (0..60).for_each(put);
+    });
+    while !writer.is_finished() {
+        let status = said(&cluster.run(&["status"]));
+        let leads = |line: &&str| line.contains(" leader ");
+        let leader = status.lines().find(leads).and_then(|line| line.split(' ').next());
+        let Some(node) = cluster.addresses.iter().position(|one| Some(&**one) == leader) else {
+            continue;
+        };
+        cluster.kill(node);
+        cluster.start(node);
+        cluster.servers[node].as_mut().unwrap().hear("in term");
+    }
+    writer.join().unwrap();
+}
+
 #[test]
 fn two_wait_for_the_third_by_address() {
     let mut cluster = Cluster::new();

@@ -43,6 +43,7 @@ reached! {
     reads_served: "linearizable reads served",
     reads_by_followers: "linearizable reads served by followers",
     sessions_begun: "sessions begun",
+    sessions_ended: "sessions that their clients ended",
     session_commands: "commands of sessions answered",
     session_retries: "tries of a session's command after the first",
     retries_answered: "tries of a session's command that were not executed again",

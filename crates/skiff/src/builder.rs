@@ -196,7 +196,7 @@ impl<M: Snapshots> Builder<M> {
     }
 
     /// How long a [session](Node::session) lives without being used. It is counted in the log's time, which
-    /// stands still while nobody leads. Default: an hour.
+    /// stands still while nobody leads. At most a day. Default: an hour.
     #[must_use]
     pub const fn session_timeout(mut self, timeout: Duration) -> Self {
         self.options.session_timeout = timeout;

@@ -8,6 +8,9 @@ use super::SessionId;
 use crate::{machine::Malformed, settings::Settings};
 
 const MILLISECOND: u64 = 1_000_000;
+/// A session lives no longer than this without being used, a day: none makes way for another, so whoever
+/// begins many and goes away must not keep their places for good.
+const LONGEST: u64 = 24 * 3_600_000 * MILLISECOND;
 
 /// What a caller wants appended to the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +53,7 @@ impl Proposal {
         };
         let entry = match ask {
             SessionAsk::Begin { timeout_ms } => SessionEntry::Begin {
-                timeout: timeout_ms.saturating_mul(MILLISECOND),
+                timeout: timeout_ms.saturating_mul(MILLISECOND).clamp(MILLISECOND, LONGEST),
                 limits: Limits { sessions: settings.sessions_max, bytes: settings.sessions_bytes },
             },
             SessionAsk::Command { session, number, command } => {

@@ -278,6 +278,7 @@ impl<W: Workload> World<'_, '_, W> {
             }
             let state = process.applier.capture();
             let state = state.map_err(|error| self.failure("equal_states", error.to_string()))?;
+            let state = [&process.applier.sessions().head()[..], &state].concat().into();
             match &first {
                 None => first = Some((*node, state)),
                 Some((other, theirs)) if !is_same_content(theirs, &state) => {

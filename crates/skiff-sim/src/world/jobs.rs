@@ -428,9 +428,11 @@ impl<W: Workload> World<'_, '_, W> {
         let is_answered =
             |payload: &Payload| matches!(payload, Payload::Command(_) | Payload::Session(_));
         let answered = apply.entries.iter().filter(|entry| is_answered(&entry.payload));
-        let tokens = answered.map(|entry| {
+        // Each response is looked at; an entry of a session is answered also if nobody waits for it.
+        let tokens = answered.filter_map(|entry| {
             let token = waiting.next_if(|(index, _)| *index == entry.index);
-            token.unwrap_or((entry.index, Token(NOBODY | entry.index.0)))
+            let is_command = matches!(entry.payload, Payload::Command(_));
+            token.or_else(|| is_command.then_some((entry.index, Token(NOBODY | entry.index.0))))
         });
         let all = Apply { tokens: tokens.collect(), entries: apply.entries };
         let mut responses = Vec::new();
@@ -461,8 +463,9 @@ impl<W: Workload> World<'_, '_, W> {
                 Payload::Session(bytes) => {
                     let Some(answer) = answers.next() else { break };
                     self.judges.session_applied(node, entry, bytes, &answer)?;
-                    let token = answer.token.unwrap_or(Token(NOBODY));
-                    self.tell(node, token, answer.result)?;
+                    if let Some(token) = answer.token {
+                        self.tell(node, token, answer.result)?;
+                    }
                 }
                 _ => self.judges.applied(node, entry, None)?,
             }

@@ -118,9 +118,18 @@ impl<W: Workload> World<'_, '_, W> {
         self.remembered.push(Bytes::new());
     }
 
+    /// It is through with its plan: now and then it says so.
     fn give_up_session(&mut self, client: usize) -> Step {
         self.remember_session(client);
-        Ok(())
+        let id = self.sessions[client].id.take();
+        match id {
+            Some(id) if self.random.client.bool() => {
+                self.reached.sessions_ended += 1;
+                let ask = SessionAsk::End { session: id.0 };
+                self.ask_in_session(client, self.believed_leader, ask, 500 * MS)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Begins a session, or asks for the command that it is at, at one node or at two.
@@ -190,6 +199,8 @@ impl<W: Workload> World<'_, '_, W> {
     /// A client is told something.
     pub(super) fn session_answered(&mut self, of: InSession, node: usize, answer: Answer) -> Step {
         match (of.command, answer) {
+            // The end of a session answers nothing.
+            (None, Answer::Response(bytes)) if bytes.is_empty() => Ok(()),
             (None, Answer::Response(bytes)) => {
                 let state = &mut self.sessions[of.client];
                 let id = bytes.as_ref().try_into().map(u64::from_le_bytes).unwrap_or_default();
