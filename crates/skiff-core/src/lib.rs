@@ -30,8 +30,10 @@ pub mod quorum;
 mod raft;
 mod rng;
 mod role;
+mod snapshot;
 mod status;
 mod types;
+mod weights;
 
 pub use codec::Malformed;
 pub use config::{Config, Options, Recovered};
@@ -42,6 +44,7 @@ pub use membership::{Membership, Node};
 pub use message::{Append, AppendOutcome, AppendReply, Message};
 pub use output::{Apply, Event, Output, StateName, Write};
 pub use raft::Raft;
+pub use snapshot::SnapshotPoint;
 pub use status::{PeerState, PeerStatus, Status};
 pub use types::{
     HardState, Index, Instant, LoadId, LogTime, NodeId, Position, Round, Term, Token, WriteId,

@@ -7,6 +7,9 @@ mod genesis;
 mod member;
 mod mending;
 mod peering;
+mod receiving;
+mod sending;
+mod snapshots;
 mod view;
 
 use std::{
@@ -20,6 +23,7 @@ use skiff_transport::Hello;
 
 pub(crate) use self::{
     fetching::Fetches, founding::Entering, genesis::GENESIS, member::Member, mending::Mending,
+    receiving::Receiving, sending::Transfers,
 };
 use crate::{
     calls::{Calls, Stage, Wanted},
@@ -69,6 +73,9 @@ pub struct Replica {
     held: VecDeque<Token>,
     held_until: Option<Instant>,
     fetches: Fetches,
+    /// Snapshots on their way to others, and one that comes.
+    transfers: Transfers,
+    receiving: Option<Receiving>,
     /// Where the core's reads of old entries begin that are under way.
     loads: BTreeMap<LoadId, Index>,
     /// Where reads began that have failed, and have not been done since.
@@ -104,7 +111,7 @@ impl Replica {
     /// If these do not belong together, data is missing, or the settings contradict each other.
     pub fn new(now: Instant, settings: Settings, start: Start) -> Result<Self, StartError> {
         settings.core.validate().map_err(core::StartError::from)?;
-        let Start { identity, log, snapshot, machine } = start;
+        let Start { identity, log, snapshot, genesis, remarks, machine } = start;
         let patience = settings.core.max_election_timeout;
         let mut replica = Self {
             settings,
@@ -122,6 +129,8 @@ impl Replica {
             held: VecDeque::new(),
             held_until: None,
             fetches: Fetches::default(),
+            transfers: Transfers::default(),
+            receiving: None,
             loads: BTreeMap::new(),
             unread: BTreeSet::new(),
             vacancy: Vacancy::default(),
@@ -130,7 +139,7 @@ impl Replica {
             machine_said: None,
             stopped: false,
         };
-        for remark in log.remarks.clone() {
+        for remark in log.remarks.iter().chain(&remarks).cloned() {
             replica.tell(Event::Remark(remark));
         }
         replica.tell(Event::Loaded);
@@ -139,7 +148,7 @@ impl Replica {
                 replica.check_machine_is_empty(&machine)?;
                 replica.survey();
             }
-            Standing::Member => replica.return_to_cluster(log, snapshot, machine)?,
+            Standing::Member => replica.return_to_cluster(log, snapshot, genesis, machine)?,
             Standing::Removed => {
                 return Err(StartError::Removed { name: replica.identity.name });
             }
@@ -193,6 +202,11 @@ impl Replica {
             Input::Mended { prev, result } => self.mended(prev, result),
             Input::Reloaded { result } => self.reloaded(result),
             Input::SnapshotSaved { result } => self.snapshot_saved(result),
+            Input::SnapshotTaken { position, result } => self.snapshot_taken(position, result),
+            Input::PieceKept { position, upto, result } => self.piece_kept(position, upto, result),
+            Input::PieceRead { transfer, offset, result } => {
+                self.piece_read(transfer, offset, result);
+            }
             Input::Identified { result } => self.identified(result),
             Input::Captured { result } => self.captured(result),
             Input::Restored { result } => self.restored(result),
@@ -230,7 +244,8 @@ impl Replica {
             Phase::Member(member) => member.raft.deadline(),
         };
         let hello = self.links.open().next().map(|_| self.say_again_at);
-        let all = [core, hello, self.links.deadline(), self.calls.deadline(), self.held_until];
+        let (links, calls) = (self.links.deadline(), self.calls.deadline());
+        let all = [core, hello, links, calls, self.held_until, self.transfers.deadline()];
         all.into_iter().flatten().min()
     }
 
@@ -281,6 +296,7 @@ impl Replica {
         }
         self.tend_links();
         self.mend_on();
+        self.tend_transfers();
         if self.held_until.is_some_and(|at| at <= self.now) {
             self.release_held();
         }

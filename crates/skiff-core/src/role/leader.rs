@@ -4,11 +4,12 @@
 mod commit;
 mod reads;
 mod replication;
+mod snapshots;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
-pub(crate) use self::reads::Reader;
 use self::reads::Reads;
+pub(crate) use self::{reads::Reader, snapshots::Supply};
 use crate::{
     entry::{Entry, Payload},
     error::Reject,
@@ -139,7 +140,8 @@ impl Leader {
     }
 
     /// Time passes: signs of life, check-quorum (dissertation 6.2), and a look at the own disk.
-    pub(crate) fn tick(&mut self, local: &Local) -> Transition {
+    /// And snapshots. Whether the log may be compacted further.
+    pub(crate) fn tick(&mut self, local: &mut Local) -> (Transition, bool) {
         if local.now >= self.heartbeat_at {
             self.heartbeat_at = local.now.after(local.config.heartbeat_interval);
             self.round = self.round.next();
@@ -148,9 +150,9 @@ impl Leader {
             }
         }
         if !self.is_followed(local) || self.has_a_worse_disk(local) {
-            return Transition::Follow { term: local.hard.term, leader: None };
+            return (Transition::Follow { term: local.hard.term, leader: None }, false);
         }
-        Transition::Stay
+        (Transition::Stay, self.tend_snapshots(local))
     }
 
     /// Whether a quorum was heard within the longest election timeout.
