@@ -63,7 +63,14 @@ impl Kept {
         let instance = InstanceId(5);
         let position = Position::new(1, 1);
         let (codec, machine_version) = ("codec".to_owned(), 1);
-        let meta = SnapshotMeta { instance, position, membership, machine_version, codec };
+        let meta = SnapshotMeta {
+            instance,
+            position,
+            membership,
+            machine_version,
+            codec,
+            ..SnapshotMeta::default()
+        };
         store.snapshots.save(&meta, b"the beginning").unwrap();
         let identity = Identity { standing, instance: Some(instance), ..store.identity.clone() };
         store.log.identify(&identity).unwrap();

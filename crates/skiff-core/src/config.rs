@@ -35,6 +35,11 @@ pub struct Config {
     pub cache_bytes: usize,
     /// How many bytes may wait to be committed before proposals are refused as busy.
     pub uncommitted_bytes: usize,
+    /// At most so many entries are kept behind the newest snapshot, for members that are a little
+    /// behind.
+    pub keep_entries: u64,
+    /// At most so many bytes of entries are kept behind it.
+    pub keep_bytes: usize,
     /// The largest command accepted, in bytes.
     pub command_bytes: usize,
     /// What jitter is drawn from. The same seed and inputs give the same outputs.
@@ -105,6 +110,8 @@ impl Config {
             apply_bytes: 4 << 20,
             cache_bytes: 32 << 20,
             uncommitted_bytes: 64 << 20,
+            keep_entries: 100_000,
+            keep_bytes: 16 << 20,
             command_bytes: 8 << 20,
             seed: 0,
             options: Options::default(),
@@ -168,4 +175,11 @@ pub struct Recovered {
     pub last_time: LogTime,
     /// What the state machine has applied. Never below `base`.
     pub applied: Index,
+    /// The newest snapshot that is durable; `base` if that is later.
+    pub snapshot: Position,
+    /// The store's log is not the one that follows `base`, and must begin anew after it.
+    pub begin_anew: bool,
+    /// The terms up to `base` with the index of their first entry, ascending, as far as they are
+    /// remembered.
+    pub past: Vec<(Index, Term)>,
 }

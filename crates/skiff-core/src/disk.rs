@@ -66,8 +66,7 @@ impl Disk {
         self.last_id = self.last_id.next();
         let id = self.last_id;
         self.outstanding = Some(Outstanding { id, hard_state: hard, since: now, reported: false });
-        let (truncate_from, entries) = log.next_write(id, config.write_bytes);
-        Some(Write { id, hard_state: hard, begin_after: None, truncate_from, entries })
+        Some(log.next_write(id, hard, config.write_bytes))
     }
 
     /// A write and all before it are durable.

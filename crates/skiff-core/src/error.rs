@@ -50,6 +50,13 @@ pub enum Reject {
         /// Who leads now, if known.
         leader: Option<NodeId>,
     },
+    /// The entry is committed, but this node was brought past it by a snapshot: what the machine
+    /// answered is not known here.
+    #[error("the entry {position} is committed, its response is not known here")]
+    ResponseLost {
+        /// Where the entry stands.
+        position: Position,
+    },
     /// The node stops before this is known to be committed. With a position it may still be.
     #[error("the node stopped")]
     Stopped {
@@ -64,7 +71,9 @@ impl Reject {
     #[must_use]
     pub const fn position(&self) -> Option<Position> {
         match self {
-            Self::LeadershipLost { position, .. } => Some(*position),
+            Self::LeadershipLost { position, .. } | Self::ResponseLost { position } => {
+                Some(*position)
+            }
             Self::Stopped { position } => *position,
             Self::NotLeader { .. }
             | Self::Busy { .. }

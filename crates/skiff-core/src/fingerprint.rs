@@ -16,7 +16,7 @@ use crate::{
     entry::Entry,
     inflights::Inflight,
     local::{DOUBLINGS_MAX, Local},
-    log::Log,
+    log::{Log, Stretch},
     outbox::Outbox,
     progress::{BACKOFF_MAX, Progress},
     raft::Raft,
@@ -44,7 +44,7 @@ impl Raft {
         disk(&local.disk, local, to);
         let machine = &local.machine;
         (machine.applied(), machine.handed(), &machine.batches).hash(to);
-        (&machine.proposals, &machine.reads).hash(to);
+        (&machine.proposals, &machine.reads, &machine.restore, local.snapshot).hash(to);
         list(local.loads.under_way.values(), to);
         local.members.later.hash(to);
         transfer(local.handed_over, local, to);
@@ -86,7 +86,9 @@ fn log(log: &Log, to: &mut impl Hasher) {
     (log.base, log.last, log.last_time, &log.terms, log.cached_from(), log.uncommitted_bytes)
         .hash(to);
     (log.durable, log.committed, log.stored, log.truncate_from).hash(to);
-    log.outstanding.map(|write| (write.kept, write.truncate_from, write.last)).hash(to);
+    (log.begin_after, log.compact_to).hash(to);
+    let written = |write: &Stretch| (write.kept, write.truncate_from, write.begin_after);
+    log.outstanding.as_ref().map(|write| (written(write), write.compact_to, write.last)).hash(to);
 }
 
 fn disk(disk: &Disk, local: &Local, to: &mut impl Hasher) {
@@ -135,6 +137,8 @@ fn progress(peer: &Progress, local: &Local, to: &mut impl Hasher) {
     (peer.matched, peer.next, peer.state, peer.paused, peer.seq, peer.matched_seq).hash(to);
     (peer.reverted, peer.commit_sent, peer.round_sent, peer.round_acked, peer.backoff).hash(to);
     (peer.load_failed, peer.life_due, peer.probe.as_ref().map(sent)).hash(to);
+    let again = peer.supply.again_at.map(|at| at.since(local.now));
+    (peer.supply.sending, again, peer.supply.failures, peer.supply.hold).hash(to);
     list(peer.loaded.iter().map(Entry::position), to);
     list(peer.inflights.queue.iter().map(sent), to);
     age(peer.heard, local, config.max_election_timeout).hash(to);

@@ -9,7 +9,7 @@ use crate::{
     error::LoadError,
     membership::Membership,
     message::Message,
-    types::{Index, LoadId, LogTime, NodeId, Term, Token, WriteId},
+    types::{Index, LoadId, LogTime, NodeId, Position, Term, Token, WriteId},
 };
 
 /// One thing that happened, for [`Raft::step`](crate::Raft::step).
@@ -90,6 +90,35 @@ pub enum Input {
     Applied {
         /// The last index applied.
         index: Index,
+    },
+    /// A snapshot of this node's own machine is durable.
+    SnapshotTaken {
+        /// The last entry it covers.
+        position: Position,
+    },
+    /// A snapshot from another member is durable here, and verified.
+    SnapshotReceived {
+        /// The last entry it covers.
+        position: Position,
+        /// The members in force at that entry.
+        membership: Membership,
+        /// The log's time at that entry.
+        time: LogTime,
+    },
+    /// The answer to a [`RestoreSnapshot`](crate::Output::RestoreSnapshot): the state machine has
+    /// applied everything up to it.
+    SnapshotRestored {
+        /// The last entry it covers.
+        position: Position,
+    },
+    /// The answer to a [`SendSnapshot`](crate::Output::SendSnapshot).
+    SnapshotSent {
+        /// The member.
+        node: NodeId,
+        /// The snapshot.
+        position: Position,
+        /// Whether it is durable there. If not, it is sent again later, or a newer one.
+        arrived: bool,
     },
     /// A hint of the transport: there is no connection to this node any more. What was under way
     /// may be lost.

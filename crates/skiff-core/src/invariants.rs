@@ -21,6 +21,11 @@ pub(crate) fn check(raft: &Raft) -> Verdict {
     let (log, machine, hard) = (&local.log, &local.machine, local.hard);
     let last = log.last();
     must(log.base().index <= log.committed(), "the log begins with what is committed")?;
+    must(log.base().index <= local.snapshot.index, "a snapshot covers what the log lacks")?;
+    must(
+        machine.restores() || log.base().index <= machine.applied(),
+        "what is compacted is applied",
+    )?;
     must(log.committed() <= last.index, "what is committed is in the log")?;
     must(log.durable() <= last.index, "what is durable is in the log")?;
     must(log.stored() <= last.index, "what is handed to the store is in the log")?;
@@ -79,6 +84,8 @@ fn check_leader(raft: &Raft, leader: &Leader) -> Verdict {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Witness {
     hard: HardState,
+    snapshot: Index,
+    base: Index,
     committed: Index,
     applied: Index,
     handed: Index,
@@ -93,6 +100,8 @@ impl Witness {
         let local = &raft.local;
         Self {
             hard: local.hard,
+            snapshot: local.snapshot.index,
+            base: local.log.base().index,
             committed: local.log.committed(),
             applied: local.machine.applied(),
             handed: local.machine.handed(),
@@ -112,11 +121,14 @@ impl Witness {
             hard.term > self.hard.term || self.hard.vote.is_none() || hard.vote == self.hard.vote,
             "a vote is given once a term",
         )?;
+        must(local.snapshot.index >= self.snapshot, "the newest snapshot never goes back")?;
+        must(local.log.base().index >= self.base, "what is compacted does not come back")?;
         must(local.log.committed() >= self.committed, "the commit index never goes back")?;
         must(local.machine.applied() >= self.applied, "the applied index never goes back")?;
         must(local.machine.handed() >= self.handed, "nothing is applied twice")?;
         must(
             self.committed_at.is_none()
+                || self.committed < local.log.base().index
                 || local.log.position_at(self.committed) == self.committed_at,
             "what is committed is never replaced",
         )?;

@@ -31,9 +31,11 @@ pub mod quorum;
 mod raft;
 mod rng;
 mod role;
+mod snapshot;
 mod status;
 mod term_history;
 mod types;
+mod weights;
 
 pub use codec::Malformed;
 pub use config::{Config, Options, Recovered};
@@ -45,6 +47,7 @@ pub use membership::{Membership, Node};
 pub use message::{Append, AppendOutcome, AppendReply, Message};
 pub use output::{Apply, Event, Output, StateName, Write};
 pub use raft::Raft;
+pub use snapshot::SnapshotPoint;
 pub use status::{PeerState, PeerStatus, Status};
 pub use term_history::TermHistory;
 pub use types::{

@@ -31,6 +31,8 @@ pub(crate) struct Local {
     pub(crate) hard: HardState,
     pub(crate) log: Log,
     pub(crate) members: MembershipHistory,
+    /// The newest snapshot that is durable here.
+    pub(crate) snapshot: Position,
     pub(crate) disk: Disk,
     pub(crate) machine: Machine,
     pub(crate) loads: Loads,

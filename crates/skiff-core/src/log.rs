@@ -20,13 +20,20 @@ use crate::{
     entry::Entry,
     error::StartError,
     mutants::{Mutant, planted},
-    types::{Index, LogTime, Position, Term, WriteId},
+    output::Write,
+    types::{HardState, Index, LogTime, Position, Term, WriteId},
+    weights::Weights,
 };
+
+/// So many terms are remembered that ended before the log begins.
+const PAST_MAX: usize = 65_536;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Log {
     /// The log begins after this.
     pub(crate) base: Position,
+    /// Each term up to `base` with its first index, as far as they are remembered.
+    past: Vec<(Index, Term)>,
     /// The last index; `base.index` if the log is empty.
     pub(crate) last: Index,
     /// The time of the last entry.
@@ -45,7 +52,12 @@ pub(crate) struct Log {
     pub(crate) stored: Index,
     /// What the next write must first cut from the store's log.
     pub(crate) truncate_from: Option<Index>,
+    /// The next write must first begin the store's log anew, after this.
+    pub(crate) begin_after: Option<Position>,
+    /// The next write gives up the store's log up to here.
+    pub(crate) compact_to: Option<Position>,
     pub(crate) outstanding: Option<Stretch>,
+    weights: Weights,
 }
 
 /// The part of the log that the outstanding write carries.
@@ -55,6 +67,8 @@ pub(crate) struct Stretch {
     /// Where the store's log ended before, less what this write cuts.
     pub(crate) kept: Index,
     pub(crate) truncate_from: Option<Index>,
+    pub(crate) begin_after: Option<Position>,
+    pub(crate) compact_to: Option<Position>,
     /// The last entry of the write that is still in the log.
     pub(crate) last: Index,
 }
@@ -65,6 +79,7 @@ impl Log {
         let last = recovered.last.index;
         Ok(Self {
             base: recovered.base,
+            past: recovered.past.clone(),
             last,
             last_time: recovered.last_time,
             terms: recovered.terms.clone(),
@@ -76,7 +91,10 @@ impl Log {
             committed: recovered.applied,
             stored: last,
             truncate_from: None,
+            begin_after: recovered.begin_anew.then_some(recovered.base),
+            compact_to: None,
             outstanding: None,
+            weights: Weights::default(),
         })
     }
 
@@ -163,6 +181,7 @@ impl Log {
         let size = entry.size();
         self.cache_bytes += size;
         self.uncommitted_bytes += size;
+        self.weights.add(entry.index, size);
         self.cache.push_back(entry);
     }
 
@@ -177,6 +196,7 @@ impl Log {
             }
         }
         self.terms.retain(|(first, _)| *first < from);
+        self.weights.cut(from);
         self.last = self.last.min(keep);
         self.durable =
             self.durable.min(if planted(Mutant::CutStaysDurable) { self.durable } else { keep });
@@ -192,22 +212,28 @@ impl Log {
 
     /// Whether the store has yet to be told something.
     pub(crate) fn has_unwritten(&self) -> bool {
-        self.truncate_from.is_some() || self.stored < self.last
+        self.truncate_from.is_some()
+            || self.begin_after.is_some()
+            || self.compact_to.is_some()
+            || self.stored < self.last
     }
 
     /// What the store has yet to be told, up to `bytes_max` bytes of entries or one entry, as the
-    /// content of `write`. Only when no other write is outstanding.
+    /// content of write `id`. Only when no other write is outstanding.
     pub(crate) fn next_write(
         &mut self,
-        write: WriteId,
+        id: WriteId,
+        hard_state: HardState,
         bytes_max: usize,
-    ) -> (Option<Index>, Vec<Entry>) {
+    ) -> Write {
         let entries = self.cached(self.stored.next(), self.last.next(), bytes_max);
         let last = entries.last().map_or(self.stored, |entry| entry.index);
-        let truncate_from = self.truncate_from.take();
-        self.outstanding = Some(Stretch { write, kept: self.stored, truncate_from, last });
+        let (begin_after, compact_to) = (self.begin_after.take(), self.compact_to.take());
+        let (truncate_from, kept) = (self.truncate_from.take(), self.stored);
+        self.outstanding =
+            Some(Stretch { write: id, kept, truncate_from, begin_after, compact_to, last });
         self.stored = last;
-        (truncate_from, entries)
+        Write { id, hard_state, begin_after, compact_to, truncate_from, entries }
     }
 
     /// The outstanding write is durable.
@@ -221,6 +247,12 @@ impl Log {
     /// The outstanding write left no trace: its content must be written again.
     pub(crate) fn refused(&mut self, write: WriteId) {
         if let Some(stretch) = self.outstanding.take_if(|stretch| stretch.write == write) {
+            if self.begin_after.is_some() {
+                return; // All that it was to do is overtaken.
+            }
+            self.begin_after = stretch.begin_after;
+            // What was decided since goes further.
+            self.compact_to = self.compact_to.or(stretch.compact_to);
             self.stored = self.stored.min(stretch.kept);
             self.truncate_from = match (self.truncate_from, stretch.truncate_from) {
                 (Some(one), Some(other)) => Some(one.min(other)),
@@ -284,9 +316,71 @@ impl Log {
         }
     }
 
+    /// Whether the store's log begins where this one does, or before.
+    pub(crate) fn has_begun(&self) -> bool {
+        let begins = |stretch: &Stretch| stretch.begin_after.is_some();
+        self.begin_after.is_none() && !self.outstanding.as_ref().is_some_and(begins)
+    }
+
+    /// Begins anew after `position`, which a durable snapshot covers with all before it.
+    pub(crate) fn begin_after(&mut self, position: Position, time: LogTime) {
+        self.base = position;
+        self.past.clear();
+        self.terms.clear();
+        self.cache.clear();
+        (self.cache_bytes, self.uncommitted_bytes) = (0, 0);
+        self.weights = Weights::default();
+        self.last = position.index;
+        self.last_time = self.last_time.max(time);
+        self.durable = position.index;
+        self.committed = self.committed.max(position.index);
+        self.stored = position.index;
+        (self.begin_after, self.compact_to, self.truncate_from) = (Some(position), None, None);
+        if let Some(stretch) = &mut self.outstanding {
+            stretch.last = stretch.last.min(position.index);
+        }
+    }
+
+    /// Gives up the entries up to `index`, which are applied and durable.
+    pub(crate) fn compact(&mut self, index: Index) {
+        let Some(base) = self.position_at(index) else { return };
+        let after = self.terms.partition_point(|(first, _)| *first <= index);
+        self.past.extend(self.terms.drain(..after));
+        if self.last > index && self.terms.first().is_none_or(|(first, _)| *first > index.next()) {
+            self.terms.insert(0, (index.next(), base.term));
+        }
+        if self.past.len() > PAST_MAX {
+            self.past.drain(..self.past.len() - PAST_MAX);
+        }
+        while let Some(entry) = self.cache.front().filter(|entry| entry.index <= index) {
+            self.cache_bytes -= entry.size();
+            self.cache.pop_front();
+        }
+        self.weights.forget(index);
+        self.base = base;
+        self.compact_to = Some(base);
+    }
+
+    /// The terms up to `index` with the index of their first entry, as far as they are remembered.
+    pub(crate) fn terms_to(&self, index: Index) -> Vec<(Index, Term)> {
+        let mut all = self.past.clone();
+        let begun = |(first, _): &&(Index, Term)| *first <= index;
+        for run in self.terms.iter().take_while(begun) {
+            if all.last().is_none_or(|(_, term)| *term != run.1) {
+                all.push(*run);
+            }
+        }
+        all
+    }
+
+    /// After this index stand at most so many entries, of at most so many bytes.
+    pub(crate) fn window_start(&self, entries: u64, bytes: usize) -> Index {
+        Index(self.last.0.saturating_sub(entries)).max(self.weights.start_of(bytes))
+    }
+
     /// The end of what the outstanding write carries, for the invariants.
     pub(crate) fn outstanding_last(&self) -> Option<Index> {
-        self.outstanding.map(|stretch| stretch.last)
+        self.outstanding.as_ref().map(|stretch| stretch.last)
     }
 
     pub(crate) const fn stored(&self) -> Index {

@@ -9,7 +9,7 @@ use crate::{
     log::Log,
     mutants::{Mutant, planted},
     output::{Apply, Output},
-    types::{Index, Token},
+    types::{Index, Position, Token},
 };
 
 /// At most this many bytes go to the state machine at once, so that readers get their turn.
@@ -27,8 +27,18 @@ pub(crate) struct Machine {
     /// Requests accepted here, by the index of their entry, ascending, with its size.
     pub(crate) proposals: VecDeque<(Index, Token, usize)>,
     proposal_bytes: usize,
+    /// A snapshot that the state machine is to be given next, or is being given.
+    pub(crate) restore: Option<Restore>,
     /// Confirmed reads and the index they wait for, ascending.
     pub(crate) reads: VecDeque<(Index, Token)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Restore {
+    /// It waits until the log begins after it, durably.
+    Due(Position),
+    /// The state machine is being given it.
+    UnderWay(Position),
 }
 
 /// What the machine lane has to do next.
@@ -49,6 +59,7 @@ impl Machine {
             batch_bytes: 0,
             proposals: VecDeque::new(),
             proposal_bytes: 0,
+            restore: None,
             reads: VecDeque::new(),
         }
     }
@@ -110,11 +121,44 @@ impl Machine {
         }
     }
 
+    /// Whether the state machine is to be given the state of a snapshot.
+    pub(crate) const fn restores(&self) -> bool {
+        self.restore.is_some()
+    }
+
+    /// The log begins after a snapshot, whose state comes next. The requests whose entries it
+    /// covers: nobody here will know what they were answered.
+    pub(crate) fn begin_after(&mut self, position: Position) -> Vec<(Index, Token)> {
+        self.restore = Some(Restore::Due(position));
+        self.handed = position.index;
+        let later = self.take_proposals_after(position.index);
+        let covered = self.take_proposals_after(Index::ZERO);
+        debug_assert!(later.is_empty(), "what a snapshot replaces has no requests behind it");
+        covered.into_iter().chain(later).collect()
+    }
+
+    /// The state machine's state is that of a snapshot.
+    pub(crate) fn restored(&mut self, position: Position) {
+        if self.restore == Some(Restore::UnderWay(position)) {
+            self.restore = None;
+            self.applied_to(position.index);
+        }
+    }
+
     /// The next thing to do, in the order of the lane. Nothing passes what is durable here.
     pub(crate) fn next_work(&mut self, log: &Log, window: usize) -> Option<Work> {
         if let Some((index, token)) = self.reads.front().copied().filter(|r| r.0 <= self.applied) {
             self.reads.pop_front();
             return Some(Work::Do(Output::ReadReady { token, index }));
+        }
+        match self.restore {
+            Some(Restore::Due(position)) if log.has_begun() => {
+                self.restore = Some(Restore::UnderWay(position));
+                return Some(Work::Do(Output::RestoreSnapshot { position }));
+            }
+            // What follows is applied to that state, and to no other.
+            Some(_) => return None,
+            None => {}
         }
         let durable =
             if planted(Mutant::AppliesUndurable) { log.last_index() } else { log.durable() };

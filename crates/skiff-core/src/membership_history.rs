@@ -38,6 +38,25 @@ impl MembershipHistory {
         self.later.retain(|(index, _)| *index < from);
     }
 
+    /// The one in force at `index`, which is not before the log begins.
+    pub(crate) fn at(&self, index: Index) -> &Membership {
+        let later = self.later.iter().rev().find(|(at, _)| *at <= index);
+        &later.unwrap_or(&self.base).1
+    }
+
+    /// The log was compacted: it begins after `index`.
+    pub(crate) fn compact(&mut self, index: Index) {
+        while self.later.first().is_some_and(|(at, _)| *at <= index) {
+            self.base = self.later.remove(0);
+        }
+    }
+
+    /// The log begins anew after `index`, with these members.
+    pub(crate) fn begin_after(&mut self, index: Index, membership: Membership) {
+        self.base = (index, Arc::new(membership));
+        self.later.clear();
+    }
+
     /// What was set from outside replaces all there is.
     pub(crate) fn set(&mut self, membership: Membership) {
         self.base.1 = Arc::new(membership);

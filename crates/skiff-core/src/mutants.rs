@@ -163,6 +163,20 @@ mutants! {
     /// A write of which half is durable is told to have left no trace.
     HalfAWriteIsNone,
 
+    // Snapshots.
+    /// The log is compacted beyond what the machine has applied.
+    CompactsUnapplied,
+    /// The log is compacted under a snapshot that is on its way to a member.
+    CompactsUnderTransfer,
+    /// A snapshot of the own machine counts as the newest although a newer one was installed.
+    LateSnapshotCounts,
+    /// A snapshot is installed, and the log stays as it was.
+    InstallKeepsLog,
+    /// Pieces of a snapshot are kept wherever they belong, as if they came in order.
+    PiecesAnywhere,
+    /// A snapshot is told durable before it has its name.
+    SnapshotToldEarly,
+
     // Mending.
     /// A node whose log has holes goes on as if it had none.
     HolesForgotten,

@@ -17,9 +17,9 @@ use crate::{
 /// | lane | outputs |
 /// |---|---|
 /// | disk | [`Persist`](Self::Persist) |
-/// | machine | [`Apply`](Self::Apply), [`ReadReady`](Self::ReadReady) |
+/// | machine | [`Apply`](Self::Apply), [`RestoreSnapshot`](Self::RestoreSnapshot), [`ReadReady`](Self::ReadReady) |
 /// | net | [`Send`](Self::Send) |
-/// | free | [`Load`](Self::Load), [`Done`](Self::Done), [`Rejected`](Self::Rejected), [`Event`](Self::Event), [`Stop`](Self::Stop) |
+/// | free | [`Load`](Self::Load), [`SendSnapshot`](Self::SendSnapshot), [`Done`](Self::Done), [`Rejected`](Self::Rejected), [`Event`](Self::Event), [`Stop`](Self::Stop) |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Make this durable, then say [`Persisted`](crate::Input::Persisted). One is outstanding at a
@@ -39,6 +39,20 @@ pub enum Output {
     /// Apply these committed entries to the state machine, then say
     /// [`Applied`](crate::Input::Applied).
     Apply(Apply),
+    /// Replace the state machine's state by that of this snapshot, which is durable, then say
+    /// [`SnapshotRestored`](crate::Input::SnapshotRestored).
+    RestoreSnapshot {
+        /// The last entry it covers.
+        position: Position,
+    },
+    /// Send this snapshot to a member, at leisure, then say
+    /// [`SnapshotSent`](crate::Input::SnapshotSent).
+    SendSnapshot {
+        /// To whom.
+        to: NodeId,
+        /// The last entry it covers.
+        position: Position,
+    },
     /// The state machine has applied enough: the reader may read now.
     ReadReady {
         /// The request.
@@ -83,6 +97,9 @@ pub struct Write {
     /// First drop every entry there is: the log begins after this position, whose content is in a
     /// snapshot that is durable already.
     pub begin_after: Option<Position>,
+    /// Then forget the entries up to this one, which a durable snapshot covers: the log begins after
+    /// it.
+    pub compact_to: Option<Position>,
     /// Then drop every entry from this index on.
     pub truncate_from: Option<Index>,
     /// Then append these, which follow what is left without a gap.
@@ -156,6 +173,17 @@ pub enum Event {
         node: NodeId,
         /// The first entry it needs.
         next: Index,
+    },
+    /// The log was given up as far as a snapshot stands for it.
+    LogCompacted {
+        /// It begins after this.
+        base: Position,
+    },
+    /// The log begins after a snapshot that came from another member; the state machine gets that
+    /// state next.
+    SnapshotInstalled {
+        /// The last entry it covers.
+        position: Position,
     },
     /// The local disk is slow: this write has been pending for longer than an election timeout.
     SlowDisk {

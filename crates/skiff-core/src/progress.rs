@@ -14,6 +14,7 @@ use crate::{
     entry::Entry,
     inflights::{Inflight, Inflights},
     mutants::{Mutant, planted},
+    role::leader::Supply,
     status::{PeerState, PeerStatus},
     types::{Index, Instant, Round},
 };
@@ -55,6 +56,8 @@ pub(crate) struct Progress {
     /// A heartbeat is due: that is all a member gets whose connection is broken.
     pub(crate) life_due: bool,
     pub(crate) backoff: u32,
+    /// The snapshot it is being sent, or will be.
+    pub(crate) supply: Supply,
 }
 
 impl Progress {
@@ -80,6 +83,7 @@ impl Progress {
             load_failed: false,
             life_due: true,
             backoff: 0,
+            supply: Supply::default(),
         }
     }
 

@@ -63,7 +63,8 @@ impl Raft {
     pub fn new(now: Instant, config: Config, recovered: Recovered) -> Result<Self, StartError> {
         config.validate()?;
         let log = Log::new(&recovered, config.cache_bytes)?;
-        let Recovered { hard_state, base, membership, memberships, applied, .. } = recovered;
+        let Recovered { hard_state, base, membership, memberships, applied, snapshot, .. } =
+            recovered;
         let rng = Rng::new(config.seed);
         let mut local = Local {
             config,
@@ -71,6 +72,7 @@ impl Raft {
             hard: hard_state,
             log,
             members: MembershipHistory::new(base.index, membership, memberships),
+            snapshot: if snapshot.index > base.index { snapshot } else { base },
             disk: Disk::new(hard_state),
             machine: Machine::new(applied),
             loads: Loads::default(),
@@ -124,6 +126,16 @@ impl Raft {
             Input::Persisted { write } => self.persisted(write),
             Input::Loaded { load, result } => self.loaded(load, result),
             Input::Applied { index } => self.local.machine.applied_to(index),
+            Input::SnapshotTaken { position } => self.snapshot_taken(position),
+            Input::SnapshotReceived { position, membership, time } => {
+                self.snapshot_received(position, membership, time);
+            }
+            Input::SnapshotRestored { position } => self.snapshot_restored(position),
+            Input::SnapshotSent { node, position, arrived } => {
+                if let Role::Leader(leader) = &mut self.role {
+                    leader.snapshot_sent(&mut self.local, node, position, arrived);
+                }
+            }
             Input::Unreachable { node } => match &mut self.role {
                 Role::Leader(leader) => leader.unreachable(&self.local, node),
                 Role::Follower(follower) => follower.unreachable(&mut self.local, node),
@@ -179,6 +191,7 @@ impl Raft {
             state: self.state(),
             leader: self.leader(),
             base: log.base(),
+            snapshot: self.local.snapshot,
             last: log.last(),
             durable: log.durable(),
             committed: log.committed(),
@@ -308,7 +321,10 @@ impl Raft {
             self.local.outbox.event(Event::SlowDisk { write });
         }
         if let Role::Leader(leader) = &mut self.role {
-            let transition = leader.tick(&mut self.local);
+            let (transition, compacts) = leader.tick(&mut self.local);
+            if compacts {
+                self.compact();
+            }
             return self.transition(transition);
         }
         if self.local.election_at.is_some_and(|at| at <= now) {
@@ -445,6 +461,8 @@ impl Raft {
                     }
                 }
             }
+            // A snapshot has taken their place meanwhile.
+            (Purpose::Apply, _, Err(_)) if from != local.machine.handed().next() => {}
             // What is committed can only be applied from here: without it the node cannot go on.
             (Purpose::Apply, _, Err(_)) => self.stop(Fatal::StoreFailed),
             (Purpose::Replicate(node, term), Role::Leader(leader), result)
@@ -528,7 +546,7 @@ impl Raft {
     }
 
     /// The node must not go on: everything pending is answered, and nothing else happens.
-    fn stop(&mut self, fatal: Fatal) {
+    pub(crate) fn stop(&mut self, fatal: Fatal) {
         if self.stopped.is_some() {
             return;
         }

@@ -23,6 +23,8 @@ pub struct Status {
     pub leader: Option<NodeId>,
     /// The log begins after this.
     pub base: Position,
+    /// The newest snapshot that is durable here.
+    pub snapshot: Position,
     /// Where the log ends.
     pub last: Position,
     /// Up to where the log is durable here.

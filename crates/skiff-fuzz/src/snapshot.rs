@@ -29,7 +29,7 @@ pub fn target(data: &[u8]) {
 /// The bytes of a snapshot that was saved.
 fn sound(source: &mut Source<'_>) -> Vec<u8> {
     let disk = SimDisk::new();
-    let mut opened = folder::open(&disk);
+    let opened = folder::open(&disk);
     let meta = skiff_storage::SnapshotMeta {
         position: Position::new(EXAMPLE.1, EXAMPLE.0),
         membership: crate::said::membership(source),
@@ -56,7 +56,7 @@ fn change(mut content: Vec<u8>, source: &mut Source<'_>) -> Vec<u8> {
 
 fn read(content: Vec<u8>) {
     let disk = SimDisk::new();
-    let mut opened = folder::open(&disk);
+    let opened = folder::open(&disk);
     // What a file is called follows from what it holds, wherever that is readable.
     let place = |from: usize| {
         let bytes = content.get(from..from + 8).and_then(|bytes| bytes.try_into().ok());

@@ -2,6 +2,7 @@
 
 use std::{
     any::Any,
+    io::Read,
     mem,
     panic::{AssertUnwindSafe, catch_unwind},
 };
@@ -12,7 +13,9 @@ use skiff_storage::InstanceId;
 use thiserror::Error;
 
 use crate::{
-    machine::{Batch, Encoded, MachineError, Mark, Opened, Progress, Queries, Snapshots},
+    machine::{
+        Batch, Encoded, MachineError, Mark, Opened, Progress, Queries, SnapshotWriter, Snapshots,
+    },
     refused::{Outcome, Refused},
     replica::GENESIS,
     sessions::{Answer, SessionEntry, Sessions},
@@ -210,6 +213,27 @@ impl<M: Snapshots> Applier<M> {
         })
     }
 
+    /// A view of the state as it stands, to be written elsewhere: the sessions, then the machine.
+    ///
+    /// # Errors
+    ///
+    /// If the machine failed or panicked, or has not applied just everything up to `upto`.
+    pub fn view(&self, upto: Index) -> Result<SnapshotWriter, MachineError> {
+        if let Some(failed) = &self.failed {
+            return Err(MachineError::new(failed));
+        }
+        if self.applied != upto || self.sessions_at != upto {
+            let applied = self.applied;
+            let reason = format!("the machine stands at {applied}, a view at {upto} was wanted");
+            return Err(MachineError { reason });
+        }
+        let (head, view) = (self.sessions.head(), catch(|| self.machine.snapshot())?);
+        Ok(Box::new(move |to| {
+            to.write_all(&head)?;
+            view(to)
+        }))
+    }
+
     /// Makes `content` the machine's state; entries after the mark are applied next. The content of a
     /// snapshot begins with its [sessions](Sessions::head), but for that of the genesis.
     ///
@@ -217,8 +241,17 @@ impl<M: Snapshots> Applier<M> {
     ///
     /// If the machine failed or panicked.
     pub fn restore(&mut self, content: &[u8], mark: Mark) -> Result<(), MachineError> {
+        self.restore_from(&mut &content[..], mark)
+    }
+
+    /// As [`restore`](Self::restore), from a stream.
+    ///
+    /// # Errors
+    ///
+    /// If the machine failed or panicked.
+    pub fn restore_from(&mut self, from: &mut dyn Read, mark: Mark) -> Result<(), MachineError> {
         let (instance, applied) = (mark.instance, mark.position.index);
-        let (mut from, machine) = (content, &mut self.machine);
+        let (mut from, machine) = (from, &mut self.machine);
         let mut sessions = Sessions::default();
         let result = catch(|| {
             // A cluster begins without sessions.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use skiff_core::{Index, NodeId, StateName, Term, TransferFailure, WriteId};
+use skiff_core::{Index, NodeId, Position, StateName, Term, TransferFailure, WriteId};
 use skiff_storage::{Hole, InstanceId};
 use thiserror::Error;
 
@@ -158,6 +158,58 @@ pub enum Event {
         node: NodeId,
         /// The first entry it needs.
         next: Index,
+    },
+    /// A snapshot of the machine is being taken.
+    SnapshotStarted {
+        /// The last entry it covers.
+        position: Position,
+    },
+    /// It is durable.
+    SnapshotTaken {
+        /// The last entry it covers.
+        position: Position,
+        /// How many bytes the machine's data has in it.
+        size: u64,
+    },
+    /// A snapshot is being sent to a member.
+    SnapshotSending {
+        /// The member.
+        node: NodeId,
+        /// The last entry it covers.
+        position: Position,
+    },
+    /// It is durable there.
+    SnapshotSent {
+        /// The member.
+        node: NodeId,
+        /// The last entry it covers.
+        position: Position,
+    },
+    /// A snapshot comes from another member.
+    SnapshotReceiving {
+        /// The member.
+        from: NodeId,
+        /// The last entry it covers.
+        position: Position,
+        /// How many bytes the machine's data has in it.
+        size: u64,
+    },
+    /// It is durable here, and the log begins after it; the machine gets its state next.
+    SnapshotInstalled {
+        /// The last entry it covers.
+        position: Position,
+    },
+    /// A snapshot that was being taken, sent or received was given up. It is tried again later.
+    SnapshotAborted {
+        /// The last entry it covers, or would have.
+        position: Position,
+        /// Why.
+        reason: String,
+    },
+    /// The log was given up as far as a snapshot stands for it.
+    LogCompacted {
+        /// It begins after this.
+        base: Position,
     },
     /// The local disk is slow: this write has been pending for longer than an election timeout.
     SlowDisk {

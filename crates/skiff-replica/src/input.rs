@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use skiff_core::{Entry, Index, Instant, LoadError, LoadId, Position, Token, WriteId};
-use skiff_storage::{Recovered, Room, StoreError};
+use skiff_storage::{Recovered, Room, SnapshotInfo, StoreError};
 use skiff_transport::{Consistency, SessionAsk, Signal};
 
 use crate::{
@@ -101,6 +101,32 @@ pub enum Input {
         /// Why not, in words.
         result: Result<(), String>,
     },
+    /// The answer to a [`Job::TakeSnapshot`](crate::Job::TakeSnapshot): durable, or why not.
+    SnapshotTaken {
+        /// Which one.
+        position: Position,
+        /// What it is.
+        result: Result<Box<SnapshotInfo>, NotKept>,
+    },
+    /// The answer to a [`Job::KeepPiece`](crate::Job::KeepPiece): written, and with the last piece
+    /// durable and verified; or why not, and then nothing of the snapshot is left.
+    PieceKept {
+        /// Of which snapshot.
+        position: Position,
+        /// Up to here its content is kept.
+        upto: u64,
+        /// Why not.
+        result: Result<(), NotKept>,
+    },
+    /// The answer to a [`Job::ReadPiece`](crate::Job::ReadPiece).
+    PieceRead {
+        /// The transfer it is for.
+        transfer: u64,
+        /// Where in the content.
+        offset: u64,
+        /// The piece, or why there is none, in words.
+        result: Result<Bytes, String>,
+    },
     /// The answer to a [`Job::Identify`](crate::Job::Identify): durable, or why not.
     Identified {
         /// Why not, in words.
@@ -111,7 +137,8 @@ pub enum Input {
         /// The machine's state, or why there is none.
         result: Result<Bytes, String>,
     },
-    /// The answer to a [`Job::Restore`](crate::Job::Restore).
+    /// The answer to a [`Job::Restore`](crate::Job::Restore) or
+    /// [`Job::RestoreSnapshot`](crate::Job::RestoreSnapshot).
     Restored {
         /// Why not, in words.
         result: Result<(), String>,
@@ -143,6 +170,22 @@ pub enum Input {
     Leave,
     /// The node is to stop now: every call is answered, then [`Job::Stop`](crate::Job::Stop) is put out.
     Stop,
+}
+
+/// Why a store did not keep a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotKept {
+    /// Whether the store is as before and can go on.
+    pub recoverable: bool,
+    /// Why, in words.
+    pub reason: String,
+}
+
+impl From<StoreError> for NotKept {
+    fn from(error: StoreError) -> Self {
+        let is_as_before = matches!(error, StoreError::Other(_)) || error.is_recoverable();
+        Self { recoverable: is_as_before, reason: error.to_string() }
+    }
 }
 
 /// Why a store did not keep entries that were to mend it, or cannot be read again after that.

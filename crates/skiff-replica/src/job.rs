@@ -3,11 +3,11 @@
 use std::fmt;
 
 use bytes::Bytes;
-use skiff_core::{Apply, Entry, Index, LoadId, Position, Token, Write};
+use skiff_core::{Apply, Entry, Index, LoadId, NodeId, Position, Token, Write};
 use skiff_storage::{Identity, SnapshotMeta};
 use skiff_transport::Envelope;
 
-use crate::{error::ReplicaError, event::Event, machine::Mark, refused::Refused};
+use crate::{error::ReplicaError, event::Event, machine::Mark, pieces::Piece, refused::Refused};
 
 /// One thing to do, from [`Replica::poll`](crate::Replica::poll).
 ///
@@ -20,12 +20,15 @@ use crate::{error::ReplicaError, event::Event, machine::Mark, refused::Refused};
 /// | | [`SaveSnapshot`](Self::SaveSnapshot), [`Identify`](Self::Identify) | `SnapshotSaved`, `Identified` |
 /// | | [`Mend`](Self::Mend), [`EndWith`](Self::EndWith) | `Mended` |
 /// | | [`Reload`](Self::Reload) | `Reloaded` |
+/// | pieces | [`KeepPiece`](Self::KeepPiece), [`ForgetPieces`](Self::ForgetPieces) | `PieceKept` |
 /// | machine | [`Capture`](Self::Capture), [`Restore`](Self::Restore) | `Captured`, `Restored` |
+/// | | [`RestoreSnapshot`](Self::RestoreSnapshot) | `Restored` |
+/// | | [`TakeSnapshot`](Self::TakeSnapshot): the view; it is written elsewhere | `SnapshotTaken` |
 /// | | [`Apply`](Self::Apply) | `Applied`, `MachineFailed`; `Responded` for remote tokens |
 /// | | [`Query`](Self::Query) | `Responded` |
 /// | net | [`Connect`](Self::Connect), [`Send`](Self::Send), [`Close`](Self::Close) | `Signal`, `ConnectFailed` |
 /// | callers | [`ReadReady`](Self::ReadReady), [`Respond`](Self::Respond), [`Refuse`](Self::Refuse) | |
-/// | free | [`Load`](Self::Load) | `Loaded` |
+/// | free | [`Load`](Self::Load), [`ReadPiece`](Self::ReadPiece) | `Loaded`, `PieceRead` |
 /// | | [`Describe`](Self::Describe) | `Responded` |
 /// | | [`Event`](Self::Event), [`Stop`](Self::Stop) | |
 #[derive(Clone, Debug, PartialEq)]
@@ -93,6 +96,35 @@ pub enum Job {
         content: Bytes,
         /// What the machine keeps with it.
         mark: Box<Mark>,
+    },
+    /// Make the content of this snapshot, which is in the store, the machine's state
+    /// ([`restore_snapshot`](crate::restore_snapshot)).
+    RestoreSnapshot {
+        /// Which one.
+        position: Position,
+        /// Whose machine it is.
+        node: NodeId,
+    },
+    /// Take a view of the machine as it stands, quickly, and write it into the store elsewhere, at
+    /// leisure ([`write_snapshot`](crate::write_snapshot)).
+    TakeSnapshot {
+        /// What the snapshot stands for: all entries that the machine was handed before.
+        meta: Box<SnapshotMeta>,
+    },
+    /// Keep a piece of a snapshot that comes from another node ([`Incoming::keep`](crate::Incoming::keep)).
+    KeepPiece(Piece),
+    /// Give up the pieces that were kept ([`Incoming::forget`](crate::Incoming::forget)).
+    ForgetPieces,
+    /// Read some of a snapshot's content ([`read_piece`](crate::read_piece)).
+    ReadPiece {
+        /// The transfer it is for.
+        transfer: u64,
+        /// Which snapshot.
+        position: Position,
+        /// Where in its content.
+        offset: u64,
+        /// How much at most.
+        bytes_max: usize,
     },
     /// Apply these entries and answer the callers whose tokens they carry: the local ones directly,
     /// the others by `Responded`.

@@ -13,6 +13,7 @@ mod input;
 mod job;
 mod links;
 mod machine;
+mod pieces;
 mod refusals;
 mod refused;
 mod replica;
@@ -28,21 +29,22 @@ pub use call_error::{CommandError, ReadError};
 pub use error::{ReplicaError, StartError};
 pub use event::{Event, Refusal, State};
 pub use fate::{Fate, UnknownFate};
-pub use input::{Call, Input, NotMended};
+pub use input::{Call, Input, NotKept, NotMended};
 pub use job::{Job, LinkId, is_remote};
 pub use machine::{
     At, Batch, Encoded, KeepsNothing, MachineError, Malformed, Mark, Opened, Queries, Raw,
     SnapshotWriter, Snapshots, StateMachine,
 };
+pub use pieces::{Incoming, Piece, read_piece, restore_snapshot, write_snapshot};
 pub use refused::{EntryPosition, Leader, Outcome, Refused};
 pub use replica::Replica;
 pub use sessions::{Answer, Limits, Proposal, SessionEntry, SessionId, Sessions};
-pub use settings::{CommandCheck, MachineFormat, Settings, Start};
+pub use settings::{CommandCheck, MachineFormat, Settings, SnapshotSettings, Start};
 pub use skiff_core as core;
 pub use skiff_core::{Apply, Index, Instant, LogTime, Position, Term, Token};
 pub use skiff_storage as storage;
 pub use skiff_storage::{InstanceId, Standing};
 pub use skiff_transport as transport;
 pub use skiff_transport::{Consistency, SessionAsk};
-pub use status::{PeerProgress, PeerStatus, Status, TrailsBy, Waiting};
+pub use status::{PeerProgress, PeerStatus, Status, TrailsBy, TransferStatus, Waiting};
 pub use transfer_error::TransferError;

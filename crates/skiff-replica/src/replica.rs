@@ -8,6 +8,9 @@ mod leaving;
 mod member;
 mod mending;
 mod peering;
+mod receiving;
+mod sending;
+mod snapshots;
 mod transferring;
 mod view;
 
@@ -22,7 +25,7 @@ use skiff_transport::Hello;
 
 pub(crate) use self::{
     fetching::Fetches, founding::Entering, genesis::GENESIS, leaving::Leaving, member::Member,
-    mending::Mending,
+    mending::Mending, receiving::Receiving, sending::Transfers,
 };
 use crate::{
     calls::{Calls, Stage, Wanted},
@@ -72,6 +75,9 @@ pub struct Replica {
     held: VecDeque<Token>,
     held_until: Option<Instant>,
     fetches: Fetches,
+    /// Snapshots on their way to others, and one that comes.
+    transfers: Transfers,
+    receiving: Option<Receiving>,
     /// Where the core's reads of old entries begin that are under way.
     loads: BTreeMap<LoadId, Index>,
     /// Where reads began that have failed, and have not been done since.
@@ -109,7 +115,7 @@ impl Replica {
     /// If these do not belong together, data is missing, or the settings contradict each other.
     pub fn new(now: Instant, settings: Settings, start: Start) -> Result<Self, StartError> {
         settings.core.validate().map_err(core::StartError::from)?;
-        let Start { identity, log, snapshot, machine } = start;
+        let Start { identity, log, snapshot, genesis, remarks, machine } = start;
         let patience = settings.core.max_election_timeout;
         let mut replica = Self {
             settings,
@@ -127,6 +133,8 @@ impl Replica {
             held: VecDeque::new(),
             held_until: None,
             fetches: Fetches::default(),
+            transfers: Transfers::default(),
+            receiving: None,
             loads: BTreeMap::new(),
             unread: BTreeSet::new(),
             vacancy: Vacancy::default(),
@@ -136,7 +144,7 @@ impl Replica {
             machine_said: None,
             stopped: false,
         };
-        for remark in log.remarks.clone() {
+        for remark in log.remarks.iter().chain(&remarks).cloned() {
             replica.tell(Event::Remark(remark));
         }
         replica.tell(Event::Loaded);
@@ -145,7 +153,7 @@ impl Replica {
                 replica.check_machine_is_empty(&machine)?;
                 replica.survey();
             }
-            Standing::Member => replica.return_to_cluster(log, snapshot, machine)?,
+            Standing::Member => replica.return_to_cluster(log, snapshot, genesis, machine)?,
             Standing::Removed => {
                 return Err(StartError::Removed { name: replica.identity.name });
             }
@@ -207,6 +215,11 @@ impl Replica {
             Input::Mended { prev, result } => self.mended(prev, result),
             Input::Reloaded { result } => self.reloaded(result),
             Input::SnapshotSaved { result } => self.snapshot_saved(result),
+            Input::SnapshotTaken { position, result } => self.snapshot_taken(position, result),
+            Input::PieceKept { position, upto, result } => self.piece_kept(position, upto, result),
+            Input::PieceRead { transfer, offset, result } => {
+                self.piece_read(transfer, offset, result);
+            }
             Input::Identified { result } => self.identified(result),
             Input::Captured { result } => self.captured(result),
             Input::Restored { result } => self.restored(result),
@@ -246,8 +259,9 @@ impl Replica {
         };
         let hello = self.links.open().next().map(|_| self.say_again_at);
         let leaving = self.leaving.as_ref().map(Leaving::until);
-        let links = self.links.deadline();
-        let all = [core, hello, links, self.calls.deadline(), self.held_until, leaving];
+        let (links, calls) = (self.links.deadline(), self.calls.deadline());
+        let transfers = self.transfers.deadline();
+        let all = [core, hello, links, calls, self.held_until, leaving, transfers];
         all.into_iter().flatten().min()
     }
 
@@ -298,6 +312,7 @@ impl Replica {
         }
         self.tend_links();
         self.mend_on();
+        self.tend_transfers();
         if self.held_until.is_some_and(|at| at <= self.now) {
             self.release_held();
         }

@@ -1,8 +1,8 @@
 //! What a replica is told at its start.
 
 use bytes::Bytes;
-use skiff_core::Config;
-use skiff_storage::{Identity, Recovered, SnapshotMeta};
+use skiff_core::{Config, Index};
+use skiff_storage::{Identity, Recovered, SnapshotInfo, SnapshotMeta, SnapshotStore, StoreError};
 
 use crate::{
     applier::catch,
@@ -49,6 +49,35 @@ pub struct Settings {
     pub sessions_max: u64,
     /// How many bytes of responses are kept for sessions. What the leader has here counts for all nodes.
     pub sessions_bytes: u64,
+    /// When snapshots are taken, and how they are sent.
+    pub snapshots: SnapshotSettings,
+}
+
+/// When snapshots are taken, and how they are sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotSettings {
+    /// One is taken after so many entries; `None`: their number does not matter.
+    pub entries: Option<u64>,
+    /// One is taken after so many bytes of entries; `None`: their size does not matter.
+    pub bytes: Option<u64>,
+    /// So many bytes are sent at once.
+    pub piece_bytes: usize,
+    /// So many bytes may be on their way to one member that it has not kept yet.
+    pub window_bytes: u64,
+    /// At most so many bytes a second are sent to one member; `None`: as many as it takes.
+    pub rate: Option<u64>,
+}
+
+impl Default for SnapshotSettings {
+    fn default() -> Self {
+        Self {
+            entries: Some(1_000_000),
+            bytes: Some(64 << 20),
+            piece_bytes: 256 << 10,
+            window_bytes: 4 << 20,
+            rate: None,
+        }
+    }
 }
 
 impl Settings {
@@ -73,6 +102,7 @@ impl Settings {
             hops_max: 3,
             sessions_max: 65_536,
             sessions_bytes: 64 << 20,
+            snapshots: SnapshotSettings::default(),
         }
     }
 }
@@ -107,8 +137,55 @@ pub struct Start {
     pub identity: Identity,
     /// What the log held.
     pub log: Recovered,
-    /// The newest snapshot.
-    pub snapshot: Option<(SnapshotMeta, Bytes)>,
+    /// The newest snapshot that is whole.
+    pub snapshot: Option<SnapshotInfo>,
+    /// The snapshot with which the cluster began, with its content, if it is there.
+    pub genesis: Option<(SnapshotMeta, Bytes)>,
+    /// What was found of snapshots that are not whole.
+    pub remarks: Vec<String>,
     /// What the machine held.
     pub machine: Opened,
+}
+
+impl Start {
+    /// A start from what a store holds: the newest snapshot that is whole, and the one with which the
+    /// cluster began. May block.
+    ///
+    /// # Errors
+    ///
+    /// As the store has it. A damaged snapshot is no error here, and never changed or removed.
+    pub fn of(
+        identity: Identity,
+        log: Recovered,
+        snapshots: &dyn SnapshotStore,
+        machine: Opened,
+    ) -> Result<Self, StoreError> {
+        let mut start = Self { identity, log, machine, ..Self::default() };
+        let positions = snapshots.positions()?;
+        for position in positions.iter().rev() {
+            let examined = snapshots.open(*position).and_then(|source| {
+                source.verify()?;
+                Ok(source.info().clone())
+            });
+            match examined {
+                Ok(info) => {
+                    start.snapshot = Some(info);
+                    break;
+                }
+                Err(error @ StoreError::Corrupt { .. }) => start.remarks.push(error.to_string()),
+                Err(error) => return Err(error),
+            }
+        }
+        if let Some(first) = positions.first().filter(|position| position.index == Index(1)) {
+            // Without it the node can do all but show it to those who have yet to come.
+            let source = snapshots.open(*first);
+            let read = source.and_then(|one| Ok((one.info().meta.clone(), one.read_whole()?)));
+            match read {
+                Ok(genesis) => start.genesis = Some(genesis),
+                Err(error @ StoreError::Corrupt { .. }) => start.remarks.push(error.to_string()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(start)
+    }
 }

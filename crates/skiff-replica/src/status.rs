@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use skiff_core::{self as core, Index, NodeId, Term};
+use skiff_core::{self as core, Index, NodeId, Position, Term};
 use skiff_storage::{InstanceId, Room, Standing};
 
 use crate::{event::State, refused::Leader};
@@ -49,8 +49,25 @@ pub struct Status {
     pub waiting_calls: usize,
     /// How many bytes of them wait for a leader, or for its answer.
     pub waiting_bytes: usize,
+    /// Snapshots that are being sent.
+    pub sending: Vec<TransferStatus>,
+    /// The snapshot that is being received.
+    pub receiving: Option<TransferStatus>,
     /// The core's own view, once the node is a member.
     pub core: Option<core::Status>,
+}
+
+/// A snapshot on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransferStatus {
+    /// To whom, or from whom.
+    pub node: NodeId,
+    /// The last entry it covers.
+    pub position: Position,
+    /// So many bytes of it the receiver is known to have kept.
+    pub kept: u64,
+    /// So many it has.
+    pub size: u64,
 }
 
 /// A node that this one knows of.

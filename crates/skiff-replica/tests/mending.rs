@@ -9,8 +9,10 @@ use skiff_core::{
     Config, Entry, HardState, Index, Instant, LogTime, Membership, Node, NodeId, Payload, Position,
     Term,
 };
-use skiff_replica::{Input, Job, LinkId, Opened, Replica, ReplicaError, Settings, Start};
-use skiff_storage::{Hole, Identity, InstanceId, Recovered, SnapshotMeta, Standing, StoreError};
+use skiff_replica::{Input, Job, LinkId, Replica, ReplicaError, Settings, Start};
+use skiff_storage::{
+    Hole, Identity, InstanceId, Recovered, SnapshotInfo, SnapshotMeta, Standing, StoreError,
+};
 use skiff_transport::{self as wire, Body, Envelope, Fetch, Fetched, Found, Hello, Signal};
 use world::machine::Counter;
 
@@ -66,8 +68,8 @@ fn replica(change: impl FnOnce(&mut Recovered)) -> Replica {
     };
     let settings = Settings::new::<Counter>(Config::new(NodeId::default()), 1, 9);
     let meta = SnapshotMeta { codec: settings.machine.codec.clone(), ..meta };
-    let start =
-        Start { identity, log, snapshot: Some((meta, Bytes::new())), machine: Opened::Empty };
+    let snapshot = Some(SnapshotInfo { meta, ..SnapshotInfo::default() });
+    let start = Start { identity, log, snapshot, ..Start::default() };
     Replica::new(Instant(1_000_000), settings, start).expect("it starts")
 }
 
@@ -209,7 +211,7 @@ fn a_sound_answer_is_taken() {
 /// A member whose core runs, with entries 2 to 6 of term 1, of which none is known to be committed.
 fn member() -> (Replica, LinkId) {
     let mut replica = replica(|_| {});
-    let restored = |job: &Job| matches!(job, Job::Restore { .. });
+    let restored = |job: &Job| matches!(job, Job::RestoreSnapshot { .. });
     assert!(jobs(&mut replica).iter().any(restored), "a member restores its machine first");
     let now = Instant(2_000_000);
     replica.step(now, Input::Restored { result: Ok(()) });

@@ -1,8 +1,7 @@
 //! The judges: each one property, in a file of its own, which begins with it in a sentence. Each looks
 //! only at what has changed.
 //!
-//! What the others judge waits for its feature: memberships that change, snapshots beyond the first,
-//! leases.
+//! What the others judge waits for its feature: memberships that change, leases.
 
 pub(crate) mod answers;
 pub(crate) mod bounds;
@@ -20,6 +19,7 @@ mod one_instance;
 mod one_vote;
 mod reads;
 pub(crate) mod sessions;
+mod snapshots;
 mod state_machine_safety;
 pub(crate) mod transfers;
 
@@ -42,6 +42,7 @@ use self::{
     no_storm::NoStorm,
     one_instance::OneInstance,
     one_vote::OneVote,
+    snapshots::Snapshots,
     state_machine_safety::StateMachineSafety,
 };
 use crate::{
@@ -76,6 +77,7 @@ pub(crate) struct Judges {
     leader_append_only: LeaderAppendOnly,
     log_matching: LogMatching,
     state_machine_safety: StateMachineSafety,
+    snapshots: Snapshots,
     monotonic: Monotonic,
     one_vote: OneVote,
     answers: Answers,
@@ -106,6 +108,7 @@ impl Judges {
             leader_append_only: LeaderAppendOnly::new(nodes),
             log_matching: LogMatching::default(),
             state_machine_safety: StateMachineSafety::new(nodes),
+            snapshots: Snapshots::default(),
             monotonic: Monotonic::new(nodes),
             one_vote: OneVote::default(),
             answers: Answers::default(),
@@ -154,7 +157,7 @@ impl Judges {
                 let index = first.index.prev();
                 let before = match write.begin_after {
                     Some(base) if base.index == index => Some(base.term),
-                    _ => ledger.at(index).map(|(term, _)| term),
+                    _ => ledger.term_at(index),
                 };
                 let prev = before.unwrap_or_default();
                 let prev = if index.0 <= 1 { Term(index.0) } else { prev };
@@ -281,6 +284,18 @@ impl Judges {
     /// A machine was brought to its state after this entry.
     pub(crate) fn restored(&mut self, node: usize, index: Index) {
         self.state_machine_safety.restored(node, index);
+    }
+
+    /// A machine that ran was brought to its state after this entry by a snapshot.
+    pub(crate) fn installed(&mut self, node: usize, index: Index) -> Judged {
+        let found = self.state_machine_safety.installed(node, index);
+        self.if_honest("state_machine_safety", found)
+    }
+
+    /// A machine that stands after this entry gives its state away, or was given one.
+    pub(crate) fn state(&mut self, at: Position, state: &[u8]) -> Judged {
+        let found = self.snapshots.state(at, hash::of(state));
+        self.if_honest("snapshots", found)
     }
 
     /// A machine is handed an entry.

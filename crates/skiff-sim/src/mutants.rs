@@ -283,6 +283,26 @@ pub const TABLE: &[Row] = &[
         "Old bytes in a segment that was another one before are taken for batches.",
         "torn-and-zeroed-tails"),
 
+    // Snapshots.
+    row(Mutant::CompactsUnapplied, "compacts-unapplied",
+        "The machine's next entries are gone from the log.",
+        "no_stop", ""),
+    row(Mutant::CompactsUnderTransfer, "compacts-under-transfer",
+        "A follower that gets a snapshot needs the next one when it has it, for ever.",
+        "liveness", "transfer-outruns-compaction"),
+    row(Mutant::LateSnapshotCounts, "late-snapshot-counts",
+        "The newest snapshot is not the one the log begins after.",
+        "no_stop", "late-local-snapshot"),
+    row(Mutant::InstallKeepsLog, "install-keeps-log",
+        "A log is committed that is not the one the snapshot stands for.",
+        "no_stop", "conflict-at-snapshot-index"),
+    row(Mutant::PiecesAnywhere, "pieces-anywhere",
+        "A snapshot is put together with pieces missing or doubled.",
+        "liveness", "chunk-timeout-resumes"),
+    row(Mutant::SnapshotToldEarly, "snapshot-told-early",
+        "The log is compacted behind a snapshot that is not there.",
+        "recovery", "snapshot-durable-before-log-cut"),
+
     // Mending.
     row(Mutant::HolesForgotten, "holes-forgotten",
         "A node votes and acknowledges with a log that has holes.",

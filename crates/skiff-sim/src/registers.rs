@@ -146,6 +146,10 @@ impl Workload for Registers {
         Cells::default()
     }
 
+    fn is_canonical(&self) -> bool {
+        true
+    }
+
     fn command(&self, seed: u64) -> Bytes {
         Bytes::copy_from_slice(&seed.to_le_bytes())
     }

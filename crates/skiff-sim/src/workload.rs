@@ -33,6 +33,12 @@ pub trait Workload {
         Ok(())
     }
 
+    /// Whether machines in the same state give the same bytes as their snapshot: then those of all nodes are
+    /// compared.
+    fn is_canonical(&self) -> bool {
+        false
+    }
+
     /// A command or response in words, for traces.
     fn describe(&self, bytes: &Bytes) -> String {
         format!("{} bytes", bytes.len())

@@ -15,6 +15,7 @@ mod queue;
 mod recoverable;
 mod says;
 mod sessions;
+mod snapshots;
 mod steady;
 mod watch;
 
@@ -214,6 +215,8 @@ impl<'w, 't, W: Workload> World<'w, 't, W> {
                 return self.arrive(node, connection, link, bytes);
             }
             Event::DiskDone => return self.disk_done(node),
+            Event::SnapshotDone => return self.snapshot_done(node),
+            Event::PieceRead(transfer, offset) => self.piece_read(node, transfer, offset),
             Event::MachineDone => return self.machine_done(node),
             Event::Loaded(load) => return self.loaded(node, load),
             Event::LookForRoom => self.look_again(node),

@@ -20,15 +20,17 @@ pub use identity::{
     the_boot_counter_rises_with_each_opening,
 };
 pub use log::{
-    a_log_can_begin_anew, a_read_ends_before_its_limits, a_reader_sees_later_writes,
-    a_write_that_leaves_a_gap_is_refused, done_is_called_once_for_each_write_in_order,
-    entries_come_back_as_they_were_written, entries_outside_of_the_log_are_refused,
-    hard_state_is_replaced, many_entries_survive, reopening_gives_the_same,
-    term_history_and_memberships_are_recovered, truncation_drops_the_end,
+    a_log_can_begin_anew, a_log_is_compacted, a_read_ends_before_its_limits,
+    a_reader_sees_later_writes, a_write_that_leaves_a_gap_is_refused,
+    done_is_called_once_for_each_write_in_order, entries_come_back_as_they_were_written,
+    entries_outside_of_the_log_are_refused, hard_state_is_replaced, many_entries_survive,
+    reopening_gives_the_same, term_history_and_memberships_are_recovered, truncation_drops_the_end,
     truncation_rolls_back_terms_and_memberships,
 };
 pub use snapshots::{
-    a_snapshot_comes_back_as_it_was_saved, a_snapshot_of_the_same_position_is_replaced,
+    a_snapshot_comes_back_as_it_was_saved, a_snapshot_is_read_piece_by_piece,
+    a_snapshot_is_there_once_it_is_finished, a_snapshot_is_written_once_at_a_time,
+    a_snapshot_of_the_same_position_is_replaced, old_snapshots_are_given_up,
     snapshots_survive_reopening, the_newest_snapshot_wins,
 };
 
@@ -53,6 +55,7 @@ pub const PROPERTIES: &[(&str, Property)] = &[
     ("entries_outside_of_the_log_are_refused", entries_outside_of_the_log_are_refused),
     ("truncation_drops_the_end", truncation_drops_the_end),
     ("a_log_can_begin_anew", a_log_can_begin_anew),
+    ("a_log_is_compacted", a_log_is_compacted),
     ("hard_state_is_replaced", hard_state_is_replaced),
     ("done_is_called_once_for_each_write_in_order", done_is_called_once_for_each_write_in_order),
     ("reopening_gives_the_same", reopening_gives_the_same),
@@ -63,6 +66,10 @@ pub const PROPERTIES: &[(&str, Property)] = &[
     ("a_snapshot_comes_back_as_it_was_saved", a_snapshot_comes_back_as_it_was_saved),
     ("the_newest_snapshot_wins", the_newest_snapshot_wins),
     ("a_snapshot_of_the_same_position_is_replaced", a_snapshot_of_the_same_position_is_replaced),
+    ("a_snapshot_is_there_once_it_is_finished", a_snapshot_is_there_once_it_is_finished),
+    ("a_snapshot_is_written_once_at_a_time", a_snapshot_is_written_once_at_a_time),
+    ("a_snapshot_is_read_piece_by_piece", a_snapshot_is_read_piece_by_piece),
+    ("old_snapshots_are_given_up", old_snapshots_are_given_up),
     ("snapshots_survive_reopening", snapshots_survive_reopening),
 ];
 

@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf, sync::Arc};
 
-use skiff_core::Index;
+use skiff_core::{Index, Position};
 use thiserror::Error;
 
 /// Why a store could not do what it was asked. After any error but [`Full`](Self::Full) the store
@@ -104,6 +104,9 @@ pub enum StoreError {
         /// The first entry asked for.
         index: Index,
     },
+    /// Somebody else is at it already. Try again later.
+    #[error("{0} is being written already")]
+    Busy(String),
     /// The caller broke the contract of the store.
     #[error("misuse of the store: {0}")]
     Misuse(String),
@@ -128,9 +131,21 @@ impl StoreError {
         matches!(self, Self::Corrupt { .. } | Self::Lost { .. })
     }
 
+    /// A snapshot that was written is not the one that was meant: size and checksum of both.
+    #[must_use]
+    pub fn not_as_expected(position: Position, found: (u64, u32), expected: (u64, u32)) -> Self {
+        Self::Other(format!(
+            "the snapshot of {position} came as {} bytes with checksum {:08x}, {} bytes with {:08x} were meant",
+            found.0, found.1, expected.0, expected.1
+        ))
+    }
+
     /// Whether the store is as before and can go on.
     #[must_use]
     pub const fn is_recoverable(&self) -> bool {
-        matches!(self, Self::Full { .. } | Self::Compacted { .. } | Self::Missing { .. })
+        matches!(
+            self,
+            Self::Full { .. } | Self::Compacted { .. } | Self::Missing { .. } | Self::Busy(_)
+        )
     }
 }

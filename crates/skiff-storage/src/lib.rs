@@ -6,6 +6,7 @@ mod error;
 mod identity;
 mod memory;
 mod recovered;
+mod snapshot;
 mod span;
 mod store;
 
@@ -14,7 +15,9 @@ pub use identity::{Identity, InstanceId, OnLostData, Opening, Standing};
 pub use memory::MemoryPersistence;
 pub use recovered::{Hole, Recovered};
 pub use skiff_core::{Entry, Write};
-pub use span::Span;
-pub use store::{
-    Done, LogReader, LogStore, Persistence, Room, SnapshotMeta, SnapshotStore, Store, Written,
+pub use snapshot::{
+    SnapshotContent, SnapshotInfo, SnapshotMeta, SnapshotSink, SnapshotSource, SnapshotStore,
+    SnapshotStream, measure,
 };
+pub use span::Span;
+pub use store::{Done, LogReader, LogStore, Persistence, Room, Store, Written};

@@ -1,9 +1,9 @@
 //! A store that keeps everything in memory.
 
 mod entries;
+mod snapshots;
 
 use std::{
-    collections::BTreeMap,
     fmt,
     path::PathBuf,
     sync::{
@@ -12,16 +12,18 @@ use std::{
     },
 };
 
-use bytes::Bytes;
-use skiff_core::{Entry, HardState, Index, Position, Term, Write};
+use skiff_core::{Entry, HardState, Index, Position, Write};
 
-use self::entries::Entries;
+use self::{
+    entries::Entries,
+    snapshots::{MemorySnapshots, Snapshots},
+};
 use crate::{
     error::StoreError,
     identity::{Identity, Opening},
     recovered::Recovered,
     span::Span,
-    store::{Done, LogReader, LogStore, Persistence, SnapshotMeta, SnapshotStore, Store, Written},
+    store::{Done, LogReader, LogStore, Persistence, Store, Written},
 };
 
 /// Keeps the data of one node for as long as this object lives.
@@ -61,7 +63,7 @@ impl Persistence for MemoryPersistence {
             kept.insert(identity).clone()
         };
         let log = Box::new(MemoryLog(Arc::clone(&held)));
-        Ok(Store { identity, log, snapshots: Box::new(MemorySnapshots(held)) })
+        Ok(Store { identity, log, snapshots: Arc::new(MemorySnapshots(held)) })
     }
 }
 
@@ -71,7 +73,7 @@ struct Node {
     is_open: AtomicBool,
     identity: Mutex<Option<Identity>>,
     log: RwLock<Log>,
-    snapshots: Mutex<BTreeMap<(Index, Term), (SnapshotMeta, Bytes)>>,
+    snapshots: Mutex<Snapshots>,
 }
 
 #[derive(Default)]
@@ -91,6 +93,10 @@ impl Log {
         if let Some(base) = write.begin_after {
             self.base = base;
             self.entries = Entries::default();
+        }
+        if let Some(base) = write.compact_to {
+            self.entries.forget(base.index.0 - self.base.index.0);
+            self.base = base;
         }
         if let Some(from) = write.truncate_from {
             self.entries.truncate(from.0 - self.base.index.0 - 1);
@@ -168,27 +174,6 @@ impl LogReader for MemoryReader {
         log.read(from, to, bytes_max)
     }
 }
-
-struct MemorySnapshots(Arc<Held>);
-
-impl SnapshotStore for MemorySnapshots {
-    fn save(&mut self, meta: &SnapshotMeta, content: &[u8]) -> Result<(), StoreError> {
-        let kept = (meta.clone(), Bytes::copy_from_slice(content));
-        let mut snapshots = lock(&self.0.0.snapshots);
-        snapshots.insert((meta.position.index, meta.position.term), kept);
-        while snapshots.len() > SNAPSHOTS_KEPT {
-            snapshots.pop_first();
-        }
-        Ok(())
-    }
-
-    fn newest(&self) -> Result<Option<(SnapshotMeta, Bytes)>, StoreError> {
-        Ok(lock(&self.0.0.snapshots).last_key_value().map(|(_, kept)| kept.clone()))
-    }
-}
-
-/// The newest and the one before it.
-const SNAPSHOTS_KEPT: usize = 2;
 
 /// A panic elsewhere cannot leave the data half changed: each change is one assignment, or entries
 /// that were checked before.

@@ -75,6 +75,27 @@ impl Recovered {
         self.last_time = LogTime::ZERO;
     }
 
+    /// Forgets the entries up to `base`, which a snapshot covers, and the holes among them.
+    pub fn compact_to(&mut self, base: Position) {
+        if base.index >= self.last.index {
+            return self.begin_after(base);
+        }
+        let index = base.index;
+        self.holes.retain(|hole| hole.last.index > index);
+        for hole in &mut self.holes {
+            hole.first = hole.first.max(index.next());
+        }
+        let after = self.terms.partition_point(|(first, _)| *first <= index);
+        let cut = self.terms.drain(..after).next_back();
+        let is_known = self.terms.first().is_some_and(|(first, _)| *first == index.next());
+        let in_hole = self.holes.first().is_some_and(|hole| hole.first == index.next());
+        if let Some((_, term)) = cut.filter(|_| !is_known && !in_hole) {
+            self.terms.insert(0, (index.next(), term));
+        }
+        self.memberships.retain(|(at, _)| *at > index);
+        self.base = base;
+    }
+
     /// The term of the entry at `index`, or of the position the log begins after. `None` where the
     /// log holds nothing: outside, and in a hole but at its end.
     #[must_use]

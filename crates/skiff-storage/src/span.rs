@@ -24,6 +24,16 @@ impl Span {
             Some(base) => Self { base: base.index, last: base.index },
             None => self,
         };
+        if let Some(base) = write.compact_to {
+            if base.index < span.base || base.index > span.last {
+                let text = format!(
+                    "compaction to {} in a log from {} to {}",
+                    base.index, span.base, span.last
+                );
+                return Err(StoreError::Misuse(text));
+            }
+            span.base = base.index;
+        }
         if let Some(from) = write.truncate_from {
             if from <= span.base {
                 let text =
@@ -82,6 +92,17 @@ mod tests {
             ..Write::default()
         };
         assert_eq!(span(0, 3).after(&write).unwrap(), span(10, 12));
+    }
+
+    #[test]
+    fn compaction_moves_the_beginning_within_the_log() {
+        let to = |index| Write { compact_to: Some(Position::new(1, index)), ..Write::default() };
+        assert_eq!(span(2, 5).after(&to(4)).unwrap(), span(4, 5));
+        assert_eq!(span(2, 5).after(&to(5)).unwrap(), span(5, 5));
+        for index in [1, 6] {
+            let refused = span(2, 5).after(&to(index));
+            assert!(matches!(refused, Err(StoreError::Misuse(_))), "{index}");
+        }
     }
 
     #[test]

@@ -2,13 +2,13 @@
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
-use bytes::Bytes;
-use skiff_core::{Entry, Index, Membership, Position, Write};
+use skiff_core::{Entry, Index, Position, Write};
 
 use crate::{
     error::StoreError,
-    identity::{Identity, InstanceId, Opening},
+    identity::{Identity, Opening},
     recovered::Recovered,
+    snapshot::SnapshotStore,
 };
 
 /// A place where nodes keep their data (the original's persistence provider).
@@ -39,7 +39,7 @@ pub struct Store {
     /// The log, with term and vote.
     pub log: Box<dyn LogStore>,
     /// The snapshots.
-    pub snapshots: Box<dyn SnapshotStore>,
+    pub snapshots: Arc<dyn SnapshotStore>,
 }
 
 impl fmt::Debug for Store {
@@ -61,7 +61,7 @@ pub trait LogStore: Send {
     fn load(&mut self) -> Result<Recovered, StoreError>;
 
     /// Makes `write` durable. In order: if `begin_after` is given, everything is dropped and the
-    /// log begins after it; the entries from `truncate_from` on are dropped; the entries are
+    /// log begins after it; the entries up to `compact_to` are forgotten; the entries from `truncate_from` on are dropped; the entries are
     /// appended; term and vote are replaced. After a crash either all of a write is there or a
     /// prefix of it in that order, and what an earlier `Done` has confirmed is always there.
     ///
@@ -147,39 +147,6 @@ pub struct Room {
     pub step: u64,
     /// So many bytes the log takes, with what is set aside for it.
     pub log: u64,
-}
-
-/// What is known of a snapshot without reading it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SnapshotMeta {
-    /// The instance of the cluster.
-    pub instance: InstanceId,
-    /// The last entry it covers.
-    pub position: Position,
-    /// The members at that entry.
-    pub membership: Membership,
-    /// The version of the state machine's data.
-    pub machine_version: u32,
-    /// How the state machine's data is encoded.
-    pub codec: String,
-}
-
-/// The snapshots of one node.
-pub trait SnapshotStore: Send {
-    /// Keeps a snapshot, atomically. Durable on return; one of the same position is replaced. May
-    /// block.
-    ///
-    /// # Errors
-    ///
-    /// As the medium has it.
-    fn save(&mut self, meta: &SnapshotMeta, content: &[u8]) -> Result<(), StoreError>;
-
-    /// The newest snapshot there is, verified, with its content. `None` if there is none. May block.
-    ///
-    /// # Errors
-    ///
-    /// [`Corrupt`](StoreError::Corrupt) if the newest is damaged.
-    fn newest(&self) -> Result<Option<(SnapshotMeta, Bytes)>, StoreError>;
 }
 
 /// Whether a write is durable already.

@@ -1,7 +1,7 @@
 //! What travels between nodes, and between clients and nodes.
 
 use bytes::Bytes;
-use skiff_core::{Entry, Index, Membership, Message, NodeId, Position, Term};
+use skiff_core::{Entry, Index, LogTime, Membership, Message, NodeId, Position, Term};
 
 /// A request or an answer of so many bytes delays nothing.
 const LIGHT: usize = 16 << 10;
@@ -35,6 +35,7 @@ impl Envelope {
             },
             Body::Answer(answer) => answer.result.as_ref().is_ok_and(|bytes| bytes.len() > LIGHT),
             Body::Fetched(fetched) => !fetched.entries.is_empty(),
+            Body::Offer(_) | Body::Piece(_) => true,
             _ => false,
         }
     }
@@ -63,6 +64,12 @@ pub enum Body {
     Fetch(Box<Fetch>),
     /// What the other has of them.
     Fetched(Box<Fetched>),
+    /// A snapshot is offered, for the first time or once more.
+    Offer(Box<Offer>),
+    /// A piece of a snapshot that was offered.
+    Piece(Box<SnapshotPiece>),
+    /// How far the receiver of a snapshot is.
+    Got(Box<Got>),
 }
 
 /// The body of [`Body::Fetch`]: entries are wanted, the last of which stands at a known position.
@@ -105,6 +112,67 @@ pub enum Found {
     Damaged,
     /// Nothing: the log begins after it.
     Compacted,
+}
+
+/// The body of [`Body::Offer`]: what a snapshot is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Offer {
+    /// Names the transfer among those of its sender.
+    pub transfer: u64,
+    /// The last entry it covers.
+    pub position: Position,
+    /// The log's time at that entry.
+    pub time: LogTime,
+    /// The members at that entry.
+    pub membership: Membership,
+    /// The terms of the log up to that entry, each with the index of its first entry.
+    pub terms: Vec<(Index, Term)>,
+    /// The version of the state machine's data.
+    pub machine_version: u32,
+    /// How the state machine's data is encoded.
+    pub codec: String,
+    /// How many bytes that data has.
+    pub size: u64,
+    /// The CRC-32C of that data.
+    pub checksum: u32,
+}
+
+/// The body of [`Body::Piece`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SnapshotPiece {
+    /// The transfer it belongs to.
+    pub transfer: u64,
+    /// Where in the content it begins.
+    pub offset: u64,
+    /// The piece.
+    pub bytes: Bytes,
+}
+
+/// The body of [`Body::Got`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Got {
+    /// The transfer.
+    pub transfer: u64,
+    /// So many bytes, from the beginning on, are with the receiver.
+    pub kept: u64,
+    /// How it stands.
+    pub progress: Progress,
+}
+
+/// How the transfer of a snapshot stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Progress {
+    /// More is to come.
+    Going,
+    /// Something is missing: what comes next must begin at what is kept.
+    Gap,
+    /// All of it is durable and verified.
+    Done,
+    /// It is of no use here.
+    Refused,
+    /// It could not be kept, or is not what was offered.
+    #[default]
+    Failed,
 }
 
 /// How a node stands to its cluster, as it tells others.

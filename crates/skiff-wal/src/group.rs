@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use skiff_core::HardState;
+use skiff_core::{HardState, Index};
 
 use crate::{batch::Draft, record::Record, tail::Change};
 
@@ -45,6 +45,14 @@ impl Group {
     pub(crate) fn push(&mut self, record: &Record<'_>) {
         let at = self.draft.push(record);
         self.changes.extend(Change::of(at, record));
+    }
+
+    /// Up to where the log is given up by this batch, if it is.
+    pub(crate) fn compacted(&self) -> Option<Index> {
+        self.changes.iter().rev().find_map(|change| match change {
+            Change::CompactTo(base) => Some(base.index),
+            _ => None,
+        })
     }
 
     pub(crate) fn flushed(&mut self) {

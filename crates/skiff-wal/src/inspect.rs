@@ -7,14 +7,13 @@ mod survey;
 
 use std::{io, path::PathBuf};
 
-use bytes::Buf;
 use skiff_storage::{Identity, Recovered, SnapshotMeta, StoreError};
 
 use self::glass::Glass;
 pub use self::survey::{Part, Survey, Torn};
 use crate::{
     batch::{BatchHeader, HEADER},
-    disk::{self, Disk, DiskFile, files::FileDisk},
+    disk::{Disk, files::FileDisk},
     files::{Files, Found},
     identity::{self, Kept},
     place::{LogId, Place},
@@ -147,8 +146,7 @@ impl<D: Disk> Inspection<D> {
         let mut names = self.files.snapshots.clone();
         names.sort_unstable();
         let look = |name: snapshot::Name| {
-            let meta = self.check_length(name).and_then(|()| snapshot::read(&self.disk, name));
-            (name, meta.map(|(meta, _)| meta))
+            (name, snapshot::examine(&self.disk, name).map(|info| info.meta))
         };
         let looked = names.into_iter().map(look);
         // A node that runs removes old ones.
@@ -160,27 +158,6 @@ impl<D: Disk> Inspection<D> {
             .filter(|(name, meta)| meta.is_ok() || !is_gone(*name))
             .map(|(name, meta)| (self.disk.path(&name.file()), meta))
             .collect()
-    }
-
-    /// Fails if a snapshot is much longer than it says: then not all of it is read.
-    fn check_length(&self, name: snapshot::Name) -> Result<(), StoreError> {
-        const ENOUGH: u64 = 64 << 20;
-        let path = self.disk.path(&name.file());
-        let mut head = [0; 32];
-        let mut size = || -> io::Result<u64> {
-            let file = self.disk.open(&name.file())?;
-            disk::read_at(&file, &mut head, 0)?;
-            file.size()
-        };
-        let size = size().map_err(|error| StoreError::io("read", &path, error))?;
-        let mut lengths = &head[20..];
-        let (content, rest) = (lengths.get_u64_le(), u64::from(lengths.get_u32_le()));
-        let says = content.saturating_add(rest).saturating_add(head.len() as u64);
-        if size <= says.max(ENOUGH) {
-            return Ok(());
-        }
-        let reason = format!("it is {size} bytes long and says {says}");
-        Err(StoreError::Corrupt { path, offset: 0, index: Some(name.index), reason })
     }
 
     /// Files that are not Skiff's.

@@ -2,6 +2,7 @@
 #![warn(clippy::print_stdout)]
 
 mod batch;
+mod begins;
 mod directory;
 pub mod disk;
 mod files;

@@ -10,6 +10,7 @@ use skiff_storage::{Identity, Span, StoreError};
 
 use crate::{
     batch::{BatchHeader, Draft},
+    begins::Begins,
     directory::Directory,
     disk::{Disk, DiskFile, is_full},
     group::Group,
@@ -70,6 +71,7 @@ pub struct Log<D: Disk> {
     /// The highest number that any batch has or had.
     pub(crate) highest: u64,
     pub(crate) first_segment: u64,
+    pub(crate) begins: Begins,
     pub(crate) supply: Box<dyn Supply<D>>,
     /// Whether a segment is on order.
     pub(crate) is_ordered: bool,
@@ -87,7 +89,9 @@ impl<D: Disk> Log<D> {
     /// large.
     pub fn append(&mut self, writes: &[Write]) -> Appended {
         self.group.start(self.hard_state);
-        let check = if self.has_holes {
+        // A log that begins anew needs nothing of what it held.
+        let begins_anew = writes.first().is_some_and(|write| write.begin_after.is_some());
+        let check = if self.has_holes && !begins_anew {
             Err(StoreError::Misuse("the log has holes, which are to be mended first".to_owned()))
         } else {
             self.directory.check()
@@ -191,8 +195,12 @@ impl<D: Disk> Log<D> {
     fn draft(&mut self, write: &Write) -> Result<(), StoreError> {
         if let Some(base) = write.begin_after {
             self.flush_any()?;
-            self.group.begins_anew = self.tail.last != self.tail.base;
+            self.group.begins_anew = self.tail.last != self.tail.base || self.has_holes;
+            self.has_holes = false;
             self.group.push(&Record::BeginAfter(base));
+        }
+        if let Some(base) = write.compact_to {
+            self.group.push(&Record::CompactTo(base));
         }
         // What is cut and the first entry in its place are in one batch: behind damage nobody could tell
         // with what a log ends that was only cut.
@@ -247,7 +255,7 @@ impl<D: Disk> Log<D> {
         if self.group.begins_anew || !fits {
             self.roll(span)?;
         }
-        let first = if self.group.begins_anew { self.current.number } else { self.first_segment };
+        let first = if self.group.begins_anew { self.current.number } else { self.first_needed() };
         let header = self.header(self.group.hard_state, first);
         let (bytes, header) = self.group.draft.seal(header);
         let written = put(&self.directory, &self.current, bytes, self.offset);
@@ -259,6 +267,12 @@ impl<D: Disk> Log<D> {
             self.order(self.options.segment_size());
         }
         Ok(())
+    }
+
+    /// The first segment that is of use once this batch is durable.
+    fn first_needed(&self) -> u64 {
+        let first = self.group.compacted().and_then(|base| self.begins.first(base));
+        self.first_segment.max(first.unwrap_or_default())
     }
 
     /// Goes on in the next segment, which is announced in this one first: so that it is missed if it
@@ -337,8 +351,10 @@ impl<D: Disk> Log<D> {
         self.offset = header.end().offset;
         self.hard_state = header.hard_state;
         self.directory.has_synced(header.number);
+        self.begins.batch(header);
         let mut visible = self.shared.write();
         for change in self.group.changes.drain(..) {
+            self.begins.make(change);
             self.tail.make(change);
             visible.extents.make(header.place, change);
             if !matches!(change, Change::Append(..)) {

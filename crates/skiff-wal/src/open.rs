@@ -10,6 +10,7 @@ use skiff_storage::{Identity, LogReader, OnLostData, Opening, Recovered, StoreEr
 
 use crate::{
     batch::{BatchHeader, HEADER},
+    begins::Begins,
     directory::{self, Directory},
     disk::{self, Disk, DiskFile},
     files::Files,
@@ -107,6 +108,7 @@ fn create<D: Disk>(new: New<D>, opening: &Opening, files: &Files) -> Result<Open
         end: Place { segment: current.number, offset: FIRST_BATCH },
         highest: 0,
         segments: [(current.number, current.size)].into(),
+        begins: Begins::default(),
         left_over: Vec::new(),
         needs_time: false,
         pieces: None,
@@ -203,7 +205,7 @@ fn start<D: Disk>(
     recovery: Recovery,
 ) -> Result<(Log<D>, Recovered), StoreError> {
     let New { disk, lock, options, supply } = new;
-    let Recovery { mut recovered, tail, extents, last, end, .. } = recovery;
+    let Recovery { mut recovered, tail, extents, last, end, begins, .. } = recovery;
     let name = segment::name(end.segment);
     let Some(size) = recovery.segments.get(&end.segment).copied() else {
         return Err(StoreError::Lost { path: disk.path(""), reason: format!("{name} is missing") });
@@ -232,6 +234,7 @@ fn start<D: Disk>(
         link: Link::after(&last),
         highest: recovery.highest,
         first_segment: last.first_segment,
+        begins,
         is_ordered: false,
         next_segment: recovery.next_segment,
         spare: Vec::new(),
@@ -292,13 +295,13 @@ impl<D: Disk> Log<D> {
         let disk = self.directory.disk();
         let files = Files::find(disk)?;
         let recovery = recovery::recover(disk, &self.directory.kept(), &files)?;
-        let Recovery { mut recovered, tail, extents, segments, needs_time, .. } = recovery;
+        let Recovery { mut recovered, tail, extents, segments, needs_time, begins, .. } = recovery;
         let mut visible = self.shared.write();
         (visible.span, visible.extents) = (tail.span(), extents);
         visible.segments = segments;
         visible.cuts += 1;
         drop(visible);
-        self.tail = tail;
+        (self.tail, self.begins) = (tail, begins);
         self.has_holes = !recovered.holes.is_empty();
         if needs_time {
             self.find_time(&mut recovered)?;

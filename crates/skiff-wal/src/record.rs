@@ -26,6 +26,7 @@ mod kind {
     pub(super) const NEXT_SEGMENT: u8 = 4;
     pub(super) const OPENED: u8 = 5;
     pub(super) const CLOSED: u8 = 6;
+    pub(super) const COMPACT_TO: u8 = 7;
 }
 
 /// One record, as it stands in its file.
@@ -38,6 +39,8 @@ pub enum Record<'a> {
     TruncateFrom(Index),
     /// All entries are dropped; the log begins after this position.
     BeginAfter(Position),
+    /// The entries up to this position are given up: a snapshot covers them.
+    CompactTo(Position),
     /// The log goes on in this segment. Always the last record of its segment.
     NextSegment(u64),
     /// The log was opened. No batch before this one is numbered above `highest`; what is numbered
@@ -99,6 +102,11 @@ pub(crate) fn put(out: &mut Vec<u8>, record: &Record<'_>) {
         }
         Record::BeginAfter(position) => {
             put_head(out, kind::BEGIN_AFTER, 16);
+            out.put_u64_le(position.index.0);
+            out.put_u64_le(position.term.0);
+        }
+        Record::CompactTo(position) => {
+            put_head(out, kind::COMPACT_TO, 16);
             out.put_u64_le(position.index.0);
             out.put_u64_le(position.term.0);
         }
@@ -198,6 +206,11 @@ fn parse(kind: u8, mut body: &[u8]) -> Option<Record<'_>> {
             let index = Index(body.try_get_u64_le().ok()?);
             let term = Term(body.try_get_u64_le().ok()?);
             Record::BeginAfter(Position { term, index })
+        }
+        kind::COMPACT_TO => {
+            let index = Index(body.try_get_u64_le().ok()?);
+            let term = Term(body.try_get_u64_le().ok()?);
+            Record::CompactTo(Position { term, index })
         }
         kind::NEXT_SEGMENT => Record::NextSegment(body.try_get_u64_le().ok()?),
         kind::OPENED => Record::Opened { highest: body.try_get_u64_le().ok()? },

@@ -19,6 +19,7 @@ use skiff_storage::{Recovered, Standing, StoreError};
 
 use crate::{
     batch::BatchHeader,
+    begins::Begins,
     disk::Disk,
     files::{Files, Found},
     identity::Kept,
@@ -46,6 +47,8 @@ pub(crate) struct Recovery {
     pub(crate) highest: u64,
     /// The segments of the log, with the bytes that batches can take in each.
     pub(crate) segments: BTreeMap<u64, u64>,
+    /// With which of them it could begin.
+    pub(crate) begins: Begins,
     /// Segments that are not of the log any more, or not yet. Whether all of such a file is on the
     /// medium nobody knows, so it is not used again.
     pub(crate) left_over: Vec<String>,
@@ -136,6 +139,9 @@ pub(crate) fn recover<D: Disk>(
     if let Some(Damage { path, offset, reason }) = replay.open_end() {
         let index = Some(replay.recovered.last.index.next());
         return Err(StoreError::Corrupt { path, offset, index, reason });
+    }
+    if replay.begins_in_the_middle() {
+        return Err(search.corrupt(&end, Index::ZERO, "the log begins in its middle"));
     }
     let pieces = behind.bytes_to.filter(|_| !search.is_recycled(end.place.segment));
     let remarks = search.remarks(&end, pieces);
@@ -362,6 +368,7 @@ impl<D: Disk> Search<'_, D> {
             tail: Tail::of(&recovered),
             recovered,
             extents: replay.extents,
+            begins: replay.begins,
             last,
             end,
             highest: highest.max(last.number),

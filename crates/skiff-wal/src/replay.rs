@@ -15,6 +15,7 @@ use skiff_storage::{Hole, Recovered};
 
 use crate::{
     batch::{BatchHeader, HEADER},
+    begins::Begins,
     mend::{Mend, Mends},
     place::Place,
     record::{RawEntry, Record},
@@ -41,6 +42,12 @@ pub(crate) struct Replay<'a> {
     mends: &'a Mends,
     pub(crate) recovered: Recovered,
     pub(crate) extents: Extents,
+    pub(crate) begins: Begins,
+    /// With this entry the log ended when the first segment was begun that there is: what was before must
+    /// turn out to be given up.
+    started_at: Option<Index>,
+    /// The log is known to have been given up so far.
+    given_up: Index,
     /// The last batch.
     pub(crate) last: Option<BatchHeader>,
     /// The segments that hold batches.
@@ -63,6 +70,9 @@ impl<'a> Replay<'a> {
             mends,
             recovered: Recovered::default(),
             extents: Extents::default(),
+            begins: Begins::default(),
+            started_at: None,
+            given_up: Index::ZERO,
             last: None,
             visited: BTreeSet::new(),
             needs_time: false,
@@ -78,9 +88,15 @@ impl<'a> Replay<'a> {
     pub(crate) fn skip(&mut self, damage: Damage, is_unlinked: bool) {
         self.damages.push(damage);
         self.is_after_damage = true;
+        self.begins.lose();
         if let Some(last) = self.last.filter(|_| is_unlinked) {
             self.cut_from(last.synced.index.max(self.recovered.base.index).next());
         }
+    }
+
+    /// Whether entries that the log must have stood before its first segment.
+    pub(crate) fn begins_in_the_middle(&self) -> bool {
+        self.started_at.is_some_and(|index| self.given_up < index)
     }
 
     /// Damage that leaves it unknown what the log ends with, if there is such.
@@ -99,8 +115,13 @@ impl<'a> Replay<'a> {
         }
         let begins = matches!(batch.records.first(), Some((_, Record::BeginAfter(_))));
         if self.last.is_none() && self.damages.is_empty() && header.previous != 0 && !begins {
-            return nonsense(0, Index::ZERO, "the log begins in its middle");
+            if header.first_segment >= header.place.segment {
+                return nonsense(0, Index::ZERO, "the log begins in its middle");
+            }
+            self.start_at(&header);
         }
+        self.given_up = self.given_up.max(header.base.index);
+        self.begins.batch(&header);
         for (at, record) in &batch.records {
             let forgets = |change: &Change| {
                 matches!(change, Change::TruncateFrom(_)) && planted(Mutant::CutForgotten)
@@ -145,6 +166,13 @@ impl<'a> Replay<'a> {
         Some(())
     }
 
+    /// The segments before this batch are gone, since the log was given up so far.
+    fn start_at(&mut self, header: &BatchHeader) {
+        self.started_at = Some(header.synced.index);
+        self.recovered.begin_after(header.synced);
+        self.extents.make(header.place, Change::BeginAfter(header.synced));
+    }
+
     /// Goes on with a batch, perhaps behind damage. `None` if that cannot be.
     fn go_on(&mut self, header: &BatchHeader) -> Option<()> {
         let is_after_damage = std::mem::take(&mut self.is_after_damage);
@@ -152,8 +180,7 @@ impl<'a> Replay<'a> {
         match damage {
             Some(damage) => {
                 if header.base != self.recovered.base {
-                    self.recovered.begin_after(header.base);
-                    self.extents.make(header.place, Change::BeginAfter(header.base));
+                    self.begin_behind_damage(header);
                 }
                 self.cut_at = None;
                 self.end_with(header.synced, damage)
@@ -163,6 +190,19 @@ impl<'a> Replay<'a> {
                 None => Some(()),
             },
         }
+    }
+
+    /// In what is damaged the log began anew, or was given up as far as this.
+    fn begin_behind_damage(&mut self, header: &BatchHeader) {
+        let base = header.base;
+        let change = if base.index > self.recovered.base.index && self.holds(base) {
+            self.recovered.compact_to(base);
+            Change::CompactTo(base)
+        } else {
+            self.recovered.begin_after(base);
+            Change::BeginAfter(base)
+        };
+        self.extents.make(header.place, change);
     }
 
     /// The log ends with this entry now. What it takes for that to be so may be damaged. `None` if
@@ -208,6 +248,7 @@ impl<'a> Replay<'a> {
         self.needs_time |= from <= self.recovered.last.index;
         self.recovered.truncate_from(from);
         self.extents.make(Place::default(), Change::TruncateFrom(from));
+        self.begins.make(Change::TruncateFrom(from));
     }
 
     fn append(&mut self, piece: &Mend) {
@@ -220,15 +261,21 @@ impl<'a> Replay<'a> {
     }
 
     /// Whether a change follows what is there.
-    const fn follows(&self, change: Change) -> bool {
+    fn follows(&self, change: Change) -> bool {
         match change {
             Change::BeginAfter(_) => true,
+            Change::CompactTo(base) => {
+                let known = self.recovered.term_at(base.index);
+                base.index <= self.recovered.last.index
+                    && known.is_none_or(|term| term == base.term)
+            }
             Change::TruncateFrom(from) => from.0 > self.recovered.base.index.0,
             Change::Append(position, _) => position.index.0 == self.recovered.last.index.next().0,
         }
     }
 
     fn make(&mut self, place: Place, change: Change, record: &Record<'_>) -> Result<(), Malformed> {
+        self.begins.make(change);
         match record {
             Record::Entry(raw) => {
                 self.recovered.append(&without_command(raw)?);
@@ -245,7 +292,15 @@ impl<'a> Replay<'a> {
                 let from = self.recovered.last.index.next().min(*from);
                 self.extents.make(place, Change::TruncateFrom(from));
             }
+            Record::CompactTo(base) => {
+                self.given_up = self.given_up.max(base.index);
+                if base.index > self.recovered.base.index {
+                    self.recovered.compact_to(*base);
+                    self.extents.make(place, change);
+                }
+            }
             Record::BeginAfter(base) => {
+                self.started_at = None;
                 self.needs_time = false;
                 self.cut_at = None;
                 self.recovered.begin_after(*base);

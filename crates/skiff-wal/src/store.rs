@@ -65,7 +65,7 @@ impl<D: Disk> Persistence for DiskPersistence<D> {
         Ok(Store {
             identity: opened.identity,
             log: Box::new(log),
-            snapshots: Box::new(opened.snapshots),
+            snapshots: Arc::new(opened.snapshots),
         })
     }
 }

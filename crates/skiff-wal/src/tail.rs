@@ -15,6 +15,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     BeginAfter(Position),
+    CompactTo(Position),
     TruncateFrom(Index),
     /// An entry, whose record begins at this byte of the batch's payload.
     Append(Position, u32),
@@ -26,6 +27,7 @@ impl Change {
             Record::Entry(entry) => Some(Self::Append(entry.position, at)),
             Record::TruncateFrom(index) => Some(Self::TruncateFrom(*index)),
             Record::BeginAfter(position) => Some(Self::BeginAfter(*position)),
+            Record::CompactTo(position) => Some(Self::CompactTo(*position)),
             Record::NextSegment(_) | Record::Opened { .. } | Record::Closed => None,
         }
     }
@@ -56,6 +58,12 @@ impl Tail {
                 self.terms.clear();
                 (self.base, self.last) = (base, base);
             }
+            Change::CompactTo(base) if base.index > self.last.index => return false,
+            Change::CompactTo(base) => {
+                let known = self.terms.partition_point(|(first, _)| *first <= base.index);
+                self.terms.drain(..known.saturating_sub(1));
+                self.base = base;
+            }
             Change::TruncateFrom(from) if from <= self.base.index => return false,
             Change::TruncateFrom(from) => self.truncate(from),
             Change::Append(position, _) => {
@@ -80,6 +88,9 @@ impl Tail {
             Some(&(_, term)) => Position { term, index: from.prev() },
             None => self.base,
         };
+        if self.last.index == self.base.index {
+            self.last = self.base;
+        }
     }
 }
 
@@ -121,6 +132,10 @@ impl Extents {
             Change::BeginAfter(_) => {
                 self.extents.clear();
                 self.is_cut = true;
+            }
+            Change::CompactTo(base) => {
+                let needed = self.extents.partition_point(|one| one.first <= base.index.next());
+                self.extents.drain(..needed.saturating_sub(1));
             }
             Change::TruncateFrom(from) => {
                 while self.extents.pop_if(|extent| extent.first >= from).is_some() {}

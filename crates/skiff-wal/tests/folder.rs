@@ -56,7 +56,7 @@ fn write(store: &mut Store, index: u64) {
 fn only_the_owner_may_look() {
     let dir = TempDir::new().unwrap();
     let data = dir.path().join("made/on/the/way");
-    let mut store = open(&data);
+    let store = open(&data);
     store.snapshots.save(&SnapshotMeta::default(), b"content").unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&data), 0o700);

@@ -26,6 +26,7 @@ fn folder() -> SimDisk {
         membership: membership.clone(),
         machine_version: 5,
         codec: "json".to_owned(),
+        ..SnapshotMeta::default()
     };
     opened.snapshots.save(&meta, b"{}").unwrap();
     put(&mut opened.log, begin_after(1, 1, append(1, 2, 2)));

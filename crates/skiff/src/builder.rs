@@ -250,6 +250,32 @@ impl<M: Snapshots> Builder<M> {
         self
     }
 
+    /// After how many entries a snapshot is taken, and after how many bytes of them, whichever comes first;
+    /// `None` for either: that does not matter. With `None` for both, snapshots are only taken on request,
+    /// and the log grows until then. Default: 1,000,000 entries, 64 MiB.
+    #[must_use]
+    pub const fn snapshot_after(mut self, entries: Option<u64>, bytes: Option<u64>) -> Self {
+        self.options.snapshot_after_entries = entries;
+        self.options.snapshot_after_bytes = bytes;
+        self
+    }
+
+    /// At most how many bytes of a snapshot are sent to one member in a second. Default: no limit.
+    #[must_use]
+    pub const fn snapshot_rate(mut self, bytes: u64) -> Self {
+        self.options.snapshot_rate = Some(bytes);
+        self
+    }
+
+    /// How much of the log is kept behind the newest snapshot, so that members that are a little behind
+    /// need none: at most so many entries, and at most so many bytes. Default: 100,000 entries, 16 MiB.
+    #[must_use]
+    pub const fn log_keep(mut self, entries: u64, bytes: usize) -> Self {
+        self.options.log_keep_entries = entries;
+        self.options.log_keep_bytes = bytes;
+        self
+    }
+
     /// A node that is put together and not started: to subscribe to, and to join peers with.
     ///
     /// # Errors

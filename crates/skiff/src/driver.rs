@@ -5,7 +5,7 @@ use std::{
     collections::{HashMap, VecDeque},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::Ordering},
     time::Duration,
 };
 
@@ -14,12 +14,13 @@ use skiff_replica::{
     Call, CommandError, Encoded, Event, Index, Input, Instant, Job, LinkId, Outcome, Refused,
     Replica, Snapshots, State, StateMachine, Token,
     core::{LoadError, Write},
-    is_remote,
+    is_remote, read_piece,
     storage::{Done, LogStore, SnapshotStore, StoreError, Written},
     transport::{Answer, Body, Connection, Envelope, Inbox, NotSent, Transport},
 };
 use tokio::{
     sync::{broadcast, mpsc, watch},
+    task::JoinHandle,
     time::Sleep,
 };
 
@@ -30,6 +31,7 @@ use crate::{
     inbox::{Mailbox, Note},
     machine_task::{Waiter, Waiting, Work, give_up},
     meters::Meters,
+    snapshot_task::{SnapshotTask, SnapshotWork},
     status::Status,
 };
 
@@ -41,13 +43,16 @@ const STATUS_EVERY: Duration = Duration::from_millis(50);
 const TICK_EVERY: Duration = Duration::from_millis(50);
 /// So often it is looked how much room the log has.
 const ROOM_EVERY: Duration = Duration::from_secs(1);
+/// At the end, snapshots that are being written are waited for no longer than this.
+const SNAPSHOTS_END: Duration = Duration::from_secs(5);
 
 pub(crate) struct Driver<M: Snapshots> {
     pub(crate) replica: Replica,
     pub(crate) clock: Clock,
     pub(crate) mailbox: Mailbox<M>,
     pub(crate) log: Box<dyn LogStore>,
-    pub(crate) snapshots: Box<dyn SnapshotStore>,
+    pub(crate) snapshots: Arc<dyn SnapshotStore>,
+    pub(crate) snapshot_task: SnapshotTask,
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) machine: mpsc::UnboundedSender<Work<M>>,
     pub(crate) events: broadcast::Sender<Event>,
@@ -111,7 +116,8 @@ impl<M: Snapshots> Driver<M> {
         }
         self.do_jobs();
         // A disk that hangs keeps nobody but this task.
-        let stores = self.close();
+        let (stores, snapshots) = self.close();
+        let _late = tokio::time::timeout(SNAPSHOTS_END, snapshots).await;
         let _gone = tokio::task::spawn_blocking(move || drop(stores)).await;
     }
 
@@ -266,6 +272,22 @@ impl<M: Snapshots> Driver<M> {
                 }
                 self.on_machine(Work::Apply { apply, callers });
             }
+            Job::RestoreSnapshot { position, node } => {
+                self.on_machine(Work::RestoreSnapshot { position, node });
+            }
+            Job::TakeSnapshot { meta } => self.on_machine(Work::TakeSnapshot { meta }),
+            Job::KeepPiece(piece) => self.on_snapshots(SnapshotWork::Keep(piece)),
+            Job::ForgetPieces => self.on_snapshots(SnapshotWork::Forget),
+            Job::ReadPiece { transfer, position, offset, bytes_max } => {
+                let (store, mailbox) = (Arc::clone(&self.snapshots), self.mailbox.clone());
+                tokio::task::spawn_blocking(move || {
+                    let read = || read_piece(&*store, position, offset, bytes_max);
+                    let read = catch_unwind(AssertUnwindSafe(read));
+                    let panicked = || Err(StoreError::Other("the store panicked".to_owned()));
+                    let result = read.unwrap_or_else(|_| panicked()).map_err(|e| e.to_string());
+                    mailbox.input(Input::PieceRead { transfer, offset, result });
+                });
+            }
             Job::Query { token, query } => self.on_machine(Work::Query { token, query }),
             Job::ReadReady { token, .. } => {
                 if let Some(Caller::Read(reply)) = self.callers.leave(token) {
@@ -397,6 +419,10 @@ impl<M: Snapshots> Driver<M> {
         let _ended = self.machine.send(work);
     }
 
+    fn on_snapshots(&self, work: SnapshotWork) {
+        let _ended = self.snapshot_task.work.send(work);
+    }
+
     /// Another node has answered a local caller's command, or this one something asked of itself.
     fn respond(&mut self, token: Token, response: Bytes) {
         match self.callers.leave(token) {
@@ -446,7 +472,8 @@ impl<M: Snapshots> Driver<M> {
         }
     }
 
-    fn close(mut self) -> (Box<dyn LogStore>, Box<dyn SnapshotStore>) {
+    fn close(mut self) -> (Stores, JoinHandle<()>) {
+        self.snapshot_task.stops.store(true, Ordering::Relaxed);
         self.links.drain().for_each(|(_, connection)| connection.close());
         self.transport.shutdown();
         // What was last seen of the log stays to be looked at.
@@ -454,9 +481,11 @@ impl<M: Snapshots> Driver<M> {
             State::Idle.as_str().clone_into(&mut status.state);
             (status.leader, status.leader_address, status.waiting_calls) = (None, None, 0);
         });
-        (self.log, self.snapshots)
+        ((self.log, self.snapshots), self.snapshot_task.task)
     }
 }
+
+type Stores = (Box<dyn LogStore>, Arc<dyn SnapshotStore>);
 
 /// Sets the timer to the deadline, unless it goes off before anyway: too early is harmless, and
 /// moving it for every message is not free.

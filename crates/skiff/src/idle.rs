@@ -7,9 +7,9 @@ use std::{
 };
 
 use skiff_replica::{
-    Applier, Event, Input, Replica, Settings, Snapshots, Start, State,
+    Applier, Event, Input, Opened, Replica, Settings, Snapshots, Start, State,
     core::{Config, NodeId},
-    storage::{MemoryPersistence, Opening, Persistence, Recovered, Store, StoreError},
+    storage::{MemoryPersistence, Opening, Persistence, Store, StoreError},
     transport::{Accepted, Local, MemoryTransport, Transport},
 };
 use skiff_tcp::TcpTransport;
@@ -29,6 +29,7 @@ use crate::{
     meters::Meters,
     node::{Node, Shared},
     options::Options,
+    snapshot_task::SnapshotTask,
     status::Status,
 };
 
@@ -91,7 +92,7 @@ impl<M: Snapshots> Idle<M> {
             && options.listen.is_none()
             && persistence.is_none()
             && options.data_dir.is_none();
-        let (store, recovered) = open(&options, persistence).await?;
+        let (store, start) = open(&options, persistence).await?;
         let identity = store.identity.clone();
         let transport = match transport {
             Some(transport) => transport,
@@ -101,12 +102,7 @@ impl<M: Snapshots> Idle<M> {
         let address = listen(&options, &identity, &*transport, &mailbox)?;
 
         let applier = Applier::new(machine);
-        let start = Start {
-            identity: identity.clone(),
-            log: recovered,
-            snapshot: store.snapshots.newest()?,
-            machine: applier.machine().opened_at(),
-        };
+        let start = Start { machine: applier.machine().opened_at(), ..start };
         let mut settings = Settings::new::<M>(core_config(&options)?, random()?, random_u128()?);
         settings.address = address.unwrap_or_default();
         settings.lone = lone;
@@ -116,6 +112,9 @@ impl<M: Snapshots> Idle<M> {
         settings.reserve_bytes = options.disk_reserve_bytes;
         settings.sessions_max = options.max_sessions;
         settings.sessions_bytes = options.max_session_bytes;
+        settings.snapshots.entries = options.snapshot_after_entries;
+        settings.snapshots.bytes = options.snapshot_after_bytes;
+        settings.snapshots.rate = options.snapshot_rate;
         let clock = Clock::start();
         let mut replica = match Replica::new(clock.now(), settings, start) {
             Ok(replica) => replica,
@@ -131,6 +130,7 @@ impl<M: Snapshots> Idle<M> {
         let meters = Meters::new(&identity.name);
         let machine = Arc::new(RwLock::new(applier));
         let (work, works) = mpsc::unbounded_channel();
+        let snapshot_task = SnapshotTask::spawn(Arc::clone(&store.snapshots), mailbox.clone());
         let machine_task = MachineTask {
             machine: Arc::clone(&machine),
             mailbox: mailbox.clone(),
@@ -139,6 +139,8 @@ impl<M: Snapshots> Idle<M> {
             done: meters.local.done.clone(),
             took: meters.apply.clone(),
             sessions: meters.of_sessions(),
+            store: Arc::clone(&store.snapshots),
+            snapshots: snapshot_task.work.clone(),
         };
         machine_task.spawn(works);
         let (status, watched) = watch::channel(Status::from(replica.status()));
@@ -149,6 +151,7 @@ impl<M: Snapshots> Idle<M> {
             mailbox: mailbox.clone(),
             log: store.log,
             snapshots: store.snapshots,
+            snapshot_task,
             transport,
             machine: work,
             events: events.clone(),
@@ -191,7 +194,7 @@ impl<M: Snapshots> Idle<M> {
 async fn open(
     options: &Options,
     persistence: Option<Arc<dyn Persistence>>,
-) -> Result<(Store, Recovered), StartError> {
+) -> Result<(Store, Start), StartError> {
     let persistence = persistence.unwrap_or_else(|| match &options.data_dir {
         Some(dir) => Arc::new(DiskPersistence::new(dir)),
         None => Arc::new(MemoryPersistence::new()),
@@ -206,7 +209,8 @@ async fn open(
     let opened = tokio::task::spawn_blocking(move || {
         let mut store = persistence.open(&opening)?;
         let recovered = store.log.load()?;
-        Ok::<_, StoreError>((store, recovered))
+        let start = Start::of(store.identity.clone(), recovered, &*store.snapshots, Opened::Empty)?;
+        Ok::<_, StoreError>((store, start))
     });
     Ok(opened.await.map_err(|error| StoreError::Other(format!("opening panicked: {error}")))??)
 }
@@ -262,6 +266,8 @@ fn core_config(options: &Options) -> Result<Config, StartError> {
     config.max_election_timeout = nanos(options.max_election_timeout);
     config.command_bytes = options.max_command_bytes;
     config.uncommitted_bytes = options.max_queue_bytes;
+    config.keep_entries = options.log_keep_entries;
+    config.keep_bytes = options.log_keep_bytes;
     // Two runs must never draw the same names for their reads.
     config.seed = random()?;
     Ok(config)

@@ -15,6 +15,7 @@ mod meters;
 mod node;
 mod options;
 mod session;
+mod snapshot_task;
 mod status;
 mod story;
 

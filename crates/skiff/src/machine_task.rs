@@ -9,15 +9,21 @@ use std::{
 use bytes::Bytes;
 use metrics::{Counter, Gauge, Histogram};
 use skiff_replica::{
-    Applier, Apply, CommandError, Encoded, Event, Input, Mark, Outcome, Refused, Sessions,
-    Snapshots, StateMachine, Token, core::Payload, is_remote,
+    Applier, Apply, CommandError, Encoded, Event, Input, Mark, NotKept, Outcome, Position, Refused,
+    Sessions, Snapshots, StateMachine, Token,
+    core::{NodeId, Payload},
+    is_remote, restore_snapshot,
+    storage::{SnapshotMeta, SnapshotStore},
 };
 use tokio::{
     runtime::Handle,
     sync::{RwLock, broadcast, mpsc},
 };
 
-use crate::inbox::{CommandReply, Mailbox, SessionReply};
+use crate::{
+    inbox::{CommandReply, Mailbox, SessionReply},
+    snapshot_task::SnapshotWork,
+};
 
 /// Answers an encoded question; there is none if the machine answers no questions from elsewhere.
 pub(crate) type QueryFn<M> = fn(&Applier<M>, &Bytes) -> Result<Bytes, Refused>;
@@ -54,6 +60,8 @@ pub(crate) enum Work<M: Snapshots> {
     Apply { apply: Apply, callers: Waiting<M> },
     Capture,
     Restore { content: Bytes, mark: Box<Mark> },
+    RestoreSnapshot { position: Position, node: NodeId },
+    TakeSnapshot { meta: Box<SnapshotMeta> },
     Query { token: Token, query: Bytes },
 }
 
@@ -68,6 +76,8 @@ pub(crate) struct MachineTask<M: Snapshots> {
     pub(crate) took: Histogram,
     /// How many sessions there are, and how many bytes they keep.
     pub(crate) sessions: [Gauge; 2],
+    pub(crate) store: Arc<dyn SnapshotStore>,
+    pub(crate) snapshots: mpsc::UnboundedSender<SnapshotWork>,
 }
 
 impl<M: Snapshots> MachineTask<M> {
@@ -99,6 +109,10 @@ impl<M: Snapshots> MachineTask<M> {
                 Work::Apply { apply, callers } => self.apply(&apply, &callers).await,
                 Work::Capture => self.capture().await,
                 Work::Restore { content, mark } => self.restore(&content, *mark).await,
+                Work::RestoreSnapshot { position, node } => {
+                    self.restore_snapshot(position, node).await;
+                }
+                Work::TakeSnapshot { meta } => self.take_snapshot(meta).await,
                 Work::Query { token, query } => self.answer(token, &query).await,
             }
             if !work.is_empty() {
@@ -182,6 +196,35 @@ impl<M: Snapshots> MachineTask<M> {
         let result = self.machine.write().await.restore(content, mark);
         let result = result.map_err(|error| error.to_string());
         self.mailbox.input(Input::Restored { result });
+    }
+
+    /// Reads a snapshot, which may be large, elsewhere.
+    async fn restore_snapshot(&self, position: Position, node: NodeId) {
+        let mut machine = Arc::clone(&self.machine).write_owned().await;
+        let store = Arc::clone(&self.store);
+        let restored = tokio::task::spawn_blocking(move || {
+            restore_snapshot(&mut machine, &*store, position, node)
+        });
+        let result = match restored.await {
+            Ok(result) => result.map_err(|error| error.to_string()),
+            Err(error) => Err(format!("restoring panicked: {error}")),
+        };
+        self.mailbox.input(Input::Restored { result });
+    }
+
+    /// Captures the machine's state; it is written elsewhere.
+    async fn take_snapshot(&self, meta: Box<SnapshotMeta>) {
+        let position = meta.position;
+        let view = self.machine.read().await.view(position.index);
+        match view {
+            Ok(view) => {
+                let _ended = self.snapshots.send(SnapshotWork::Write { meta, view });
+            }
+            Err(error) => {
+                let result = Err(NotKept { recoverable: true, reason: error.to_string() });
+                self.mailbox.input(Input::SnapshotTaken { position, result });
+            }
+        }
     }
 
     async fn answer(&self, token: Token, query: &Bytes) {

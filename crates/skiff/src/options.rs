@@ -89,6 +89,18 @@ pub struct Options {
     /// How much room the log keeps for itself, besides two of its files, before commands are refused.
     /// Default: 64 MiB. It is never more than a twentieth of the disk.
     pub disk_reserve_bytes: u64,
+    /// A snapshot is taken after so many entries. Default: 1,000,000; `None`: their number does not
+    /// matter.
+    pub snapshot_after_entries: Option<u64>,
+    /// A snapshot is taken after so many bytes of entries. Default: 64 MiB; `None`: their size does not
+    /// matter.
+    pub snapshot_after_bytes: Option<u64>,
+    /// At most so many bytes of a snapshot are sent to one member in a second. Default: no limit.
+    pub snapshot_rate: Option<u64>,
+    /// At most so many entries of the log are kept behind the newest snapshot. Default: 100,000.
+    pub log_keep_entries: u64,
+    /// At most so many bytes of the log are kept behind the newest snapshot. Default: 16 MiB.
+    pub log_keep_bytes: usize,
 }
 
 impl Default for Options {
@@ -116,6 +128,11 @@ impl Default for Options {
             max_command_bytes: 8 << 20,
             max_queue_bytes: 64 << 20,
             disk_reserve_bytes: 64 << 20,
+            snapshot_after_entries: Some(1_000_000),
+            snapshot_after_bytes: Some(64 << 20),
+            snapshot_rate: None,
+            log_keep_entries: 100_000,
+            log_keep_bytes: 16 << 20,
         }
     }
 }
@@ -190,6 +207,9 @@ impl Options {
             ("what is kept for sessions", self.max_session_bytes == 0),
             ("the largest command", self.max_command_bytes == 0),
             ("the queue", self.max_queue_bytes == 0),
+            ("the number of entries before a snapshot", self.snapshot_after_entries == Some(0)),
+            ("the bytes of entries before a snapshot", self.snapshot_after_bytes == Some(0)),
+            ("the rate at which snapshots are sent", self.snapshot_rate == Some(0)),
         ];
         if let Some((what, _)) = zero.iter().find(|(_, zero)| *zero) {
             return Err(OptionsError::Zero(what));

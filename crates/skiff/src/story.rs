@@ -80,6 +80,27 @@ pub(crate) fn log(at: &At<'_>, event: &Event) {
                 "a write was refused, and will be tried again: {reason}"
             );
         }
+        Event::SnapshotTaken { position, size } => {
+            tracing::info!(node, term, index, %position, size, "took a snapshot");
+        }
+        Event::SnapshotSending { node: to, position } => {
+            tracing::info!(node, term, index, %to, %position, "sends a snapshot");
+        }
+        Event::SnapshotSent { node: to, position } => {
+            tracing::info!(node, term, index, %to, %position, "sent a snapshot");
+        }
+        Event::SnapshotReceiving { from, position, size } => {
+            tracing::info!(node, term, index, %from, %position, size, "receives a snapshot");
+        }
+        Event::SnapshotInstalled { position } => {
+            tracing::info!(node, term, index, %position, "installed a snapshot");
+        }
+        Event::SnapshotAborted { position, reason } => {
+            tracing::warn!(node, term, index, %position, reason, "gave up a snapshot");
+        }
+        Event::LogCompacted { base } => {
+            tracing::info!(node, term, index, %base, "compacted the log")
+        }
         Event::RoomAgain => tracing::warn!(node, term, index, "there is room for the log again"),
         Event::TransferStarted { to } => {
             tracing::info!(node, term, index, %to, "hands leadership over");

@@ -171,6 +171,10 @@ fn record(offset: u64, record: &Record<'_>) -> Line {
             format!("the log begins after {position}"),
             json!({ "what": "begin_after", "index": position.index.0, "term": position.term.0 }),
         ),
+        Record::CompactTo(position) => simple(
+            format!("gives up what comes before {position} and that"),
+            json!({ "what": "compact_to", "index": position.index.0, "term": position.term.0 }),
+        ),
         Record::NextSegment(number) => simple(
             format!("the log goes on in segment {number}"),
             json!({ "what": "next_segment", "number": number }),

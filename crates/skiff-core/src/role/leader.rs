@@ -4,12 +4,13 @@
 mod commit;
 mod reads;
 mod replication;
+mod snapshots;
 pub(crate) mod transfer;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
-pub(crate) use self::reads::Reader;
 use self::{reads::Reads, transfer::Transfer};
+pub(crate) use self::{reads::Reader, snapshots::Supply};
 use crate::{
     entry::{Entry, Payload},
     error::Reject,
@@ -155,7 +156,8 @@ impl Leader {
     }
 
     /// Time passes: signs of life, check-quorum (dissertation 6.2), and a look at the own disk.
-    pub(crate) fn tick(&mut self, local: &mut Local) -> Transition {
+    /// And snapshots. Whether the log may be compacted further.
+    pub(crate) fn tick(&mut self, local: &mut Local) -> (Transition, bool) {
         let heartbeat = local.now >= self.heartbeat_at;
         if heartbeat {
             self.heartbeat_at = local.now.after(local.config.heartbeat_interval);
@@ -166,9 +168,9 @@ impl Leader {
         }
         self.tick_transfer(local, heartbeat);
         if !self.is_followed(local) || (self.has_a_worse_disk(local) && !self.hand_over(local)) {
-            return Transition::Follow { term: local.hard.term, leader: None };
+            return (Transition::Follow { term: local.hard.term, leader: None }, false);
         }
-        Transition::Stay
+        (Transition::Stay, self.tend_snapshots(local))
     }
 
     /// Lets another lead whose disk is better, once. Whether it is under way.

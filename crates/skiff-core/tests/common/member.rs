@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use skiff_core::{
-    Config, Entry, Event, Fatal, Index, LoadId, NodeId, Payload, Raft, Reject, Token, Write,
+    Config, Entry, Event, Fatal, Index, LoadId, NodeId, Payload, Position, Raft, Reject, Token,
+    Write,
 };
 
 use super::store::Store;
@@ -42,6 +43,9 @@ pub struct Member {
     pub done: BTreeSet<Token>,
     pub events: Vec<Event>,
     pub stopped: Option<Fatal>,
+    /// Whether snapshots wait for the test before the machine has their state.
+    pub slow_restores: bool,
+    pub restoring: VecDeque<Position>,
 }
 
 impl Member {
@@ -59,7 +63,15 @@ impl Member {
 
     /// How far the machine is when the node starts again.
     pub fn recovered_applied(&self) -> Index {
-        self.applied.last().map_or(self.store.base.index, |entry| entry.index)
+        let kept = self.store.snapshot.as_ref().map_or(self.store.base, |(at, ..)| *at).index;
+        self.applied.last().map_or(kept, |entry| entry.index.max(kept))
+    }
+
+    /// The machine gets the state of a snapshot.
+    pub fn restore(&mut self, position: Position) {
+        let (at, _, applied) = self.store.snapshot.clone().expect("there is a snapshot");
+        assert_eq!(at, position, "the newest snapshot is the one to restore");
+        self.applied = applied;
     }
 
     /// The commands applied, in order.

@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use skiff_core::{
-    Config, Index, Input, Instant, LogTime, Membership, Message, NodeId, Output, Raft, Recovered,
-    StartError, StateName, Term, Token,
+    Config, Index, Input, Instant, LogTime, Membership, Message, NodeId, Output, Position, Raft,
+    Recovered, StartError, StateName, Term, Token,
 };
 
 use self::{
@@ -49,6 +49,8 @@ pub struct Cluster {
     pub flights: Vec<Flight>,
     /// What nodes are founded with.
     pub membership: Membership,
+    /// Snapshots that are to be sent: from, to, which.
+    pub supplies: Vec<(NodeId, NodeId, Position)>,
     /// What is sent along these ways is lost.
     pub cut: BTreeSet<(NodeId, NodeId)>,
     /// Whether a node may stop for good; otherwise that fails the test.
@@ -80,6 +82,7 @@ impl Cluster {
             now: Instant(0),
             members: membership.members().map(member).collect(),
             flights: Vec::new(),
+            supplies: Vec::new(),
             membership,
             cut: BTreeSet::new(),
             may_stop: false,
@@ -107,12 +110,14 @@ impl Cluster {
         let now = self.now;
         let member = self.members.get_mut(&id).unwrap();
         if !member.durable_machine {
-            member.applied.clear();
+            let kept = member.store.snapshot.as_ref();
+            member.applied = kept.map(|(_, _, applied)| applied.clone()).unwrap_or_default();
         }
         let config = member.config.as_mut().unwrap();
         config.seed = config.seed.wrapping_add(1_000);
         let config = config.clone();
-        let recovered: Recovered = member.store.recovered(membership, member.recovered_applied());
+        let recovered: Recovered =
+            member.store.recovered_after_snapshot(membership, member.recovered_applied());
         self.log(id, || Happened::Started(Box::new((config.clone(), recovered.clone()))));
         let raft = Raft::new(now, config, recovered)?;
         self.member(id).raft = Some(raft);
@@ -126,6 +131,7 @@ impl Cluster {
         member.pending = None;
         member.applying.clear();
         member.wanted.clear();
+        member.restoring.clear();
     }
 
     pub fn member(&mut self, id: NodeId) -> &mut Member {
@@ -203,6 +209,15 @@ impl Cluster {
                 }
                 return Some(Input::Applied { index });
             }
+            Output::RestoreSnapshot { position } => {
+                if member.slow_restores {
+                    member.restoring.push_back(position);
+                    return None;
+                }
+                member.restore(position);
+                return Some(Input::SnapshotRestored { position });
+            }
+            Output::SendSnapshot { to, position } => self.supplies.push((id, to, position)),
             Output::ReadReady { token, index } => {
                 assert!(member.reads.insert(token, index).is_none());
                 let applied = member.raft.as_ref().unwrap().status().applied;
@@ -240,6 +255,37 @@ impl Cluster {
         if let Some(index) = self.member(id).applying.pop_front() {
             self.step(id, Input::Applied { index });
         }
+    }
+
+    /// The machine of the node has the state of the oldest snapshot it was given.
+    pub fn finish_restore(&mut self, id: NodeId) {
+        if let Some(position) = self.member(id).restoring.pop_front() {
+            self.member(id).restore(position);
+            self.step(id, Input::SnapshotRestored { position });
+        }
+    }
+
+    /// The node takes a snapshot of its machine, which is durable at once.
+    pub fn snapshot(&mut self, id: NodeId) {
+        let point = self.raft(id).snapshot_point().expect("there is something to take");
+        let member = self.member(id);
+        let applied = member.applied.clone();
+        member.store.keep(point.position, point.membership, applied);
+        self.step(id, Input::SnapshotTaken { position: point.position });
+    }
+
+    /// The oldest snapshot that was to be sent arrives, or does not.
+    pub fn supply(&mut self, arrived: bool) {
+        let (node, to, position) = self.supplies.remove(0);
+        if arrived {
+            let (kept, membership, applied) =
+                self.member(node).store.snapshot.clone().expect("there is a snapshot");
+            assert_eq!(kept, position, "a newer one has taken its place");
+            let time = applied.last().map_or(LogTime::ZERO, |entry| entry.time);
+            self.member(to).store.keep(position, membership.clone(), applied);
+            self.step(to, Input::SnapshotReceived { position, membership, time });
+        }
+        self.step(node, Input::SnapshotSent { node: to, position, arrived });
     }
 
     pub fn deliver(&mut self, flight: Flight) {

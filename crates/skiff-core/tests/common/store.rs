@@ -12,10 +12,20 @@ pub struct Store {
     pub base: Position,
     pub hard: HardState,
     pub entries: Vec<Entry>,
+    /// The newest snapshot that is durable, with the members in it and what the machine had applied.
+    pub snapshot: Option<(Position, Membership, Vec<Entry>)>,
 }
 
 impl Store {
     pub fn write(&mut self, write: Write) {
+        if let Some(base) = write.begin_after {
+            (self.base, self.entries) = (base, Vec::new());
+        }
+        if let Some(base) = write.compact_to {
+            assert_eq!(self.get(base.index).map(Entry::position), Some(base), "compacted astray");
+            self.entries.retain(|entry| entry.index > base.index);
+            self.base = base;
+        }
         if let Some(from) = write.truncate_from {
             self.entries.retain(|entry| entry.index < from);
         }
@@ -56,7 +66,32 @@ impl Store {
             membership,
             memberships,
             applied,
+            ..Recovered::default()
         }
+    }
+
+    /// Keeps a snapshot, unless there is a newer one.
+    pub fn keep(&mut self, position: Position, members: Membership, applied: Vec<Entry>) {
+        if self.snapshot.as_ref().is_none_or(|(at, ..)| at.index < position.index) {
+            self.snapshot = Some((position, members, applied));
+        }
+    }
+
+    /// What a node starts from that has a snapshot, whose machine is brought to that or further.
+    pub fn recovered_after_snapshot(&self, founded: Membership, applied: Index) -> Recovered {
+        let mut recovered = self.recovered(founded, applied);
+        let Some((position, members, _)) = &self.snapshot else { return recovered };
+        let held = self.get(position.index).map(Entry::position) == Some(*position);
+        recovered.begin_anew = !held && self.base != *position;
+        if recovered.begin_anew {
+            (recovered.base, recovered.last) = (*position, *position);
+            (recovered.terms, recovered.memberships) = (Vec::new(), Vec::new());
+        }
+        recovered.memberships.retain(|(index, _)| *index > position.index);
+        recovered.hard_state.term = recovered.hard_state.term.max(position.term);
+        recovered.membership = members.clone();
+        recovered.snapshot = *position;
+        recovered
     }
 
     pub fn read(&self, from: Index, to: Index, bytes_max: usize) -> Result<Vec<Entry>, LoadError> {

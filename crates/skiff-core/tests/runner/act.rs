@@ -47,6 +47,19 @@ impl Runner {
             }
             "propose" | "read" | "cancel" => self.call(name, args),
             "say" => self.say(args),
+            "snapshot" => {
+                let id = args.node()?;
+                self.cluster()?.snapshot(id);
+                Ok(())
+            }
+            "supply" => {
+                let arrived = !args.switch("lost", false)?;
+                let cluster = self.cluster()?;
+                (!cluster.supplies.is_empty()).then_some(()).ok_or("no snapshot is to be sent")?;
+                cluster.supply(arrived);
+                Ok(())
+            }
+            "taken" | "receive" => self.snapshot(name, args),
             "set-membership" => {
                 let id = args.node()?;
                 let membership = args.membership()?;
@@ -163,6 +176,20 @@ impl Runner {
         Ok(())
     }
 
+    /// A snapshot of this position is said to be durable, whatever there is.
+    fn snapshot(&mut self, name: &str, args: &mut Args) -> Res<()> {
+        let id = args.node()?;
+        let position = words::position(&args.must_word()?)?;
+        if name == "taken" {
+            return self.step(id, Input::SnapshotTaken { position });
+        }
+        let membership = args.membership()?;
+        let store = &mut self.cluster()?.member(id).store;
+        store.keep(position, membership.clone(), Vec::new());
+        let time = LogTime::ZERO;
+        self.step(id, Input::SnapshotReceived { position, membership, time })
+    }
+
     /// What is below the core of a node: its disk, its machine, its old entries.
     fn lane(&mut self, name: &str, args: &mut Args) -> Res<()> {
         let id = args.node()?;
@@ -170,6 +197,8 @@ impl Runner {
             "disk" => self.cluster()?.member(id).slow_disk = is_slow(args)?,
             "machine" => self.cluster()?.member(id).slow_machine = is_slow(args)?,
             "loads" => self.cluster()?.member(id).slow_loads = is_slow(args)?,
+            "restores" => self.cluster()?.member(id).slow_restores = is_slow(args)?,
+            "restored" => self.cluster()?.finish_restore(id),
             "persist" => {
                 let cluster = self.cluster()?;
                 cluster.member(id).pending.as_ref().ok_or("nothing is being written")?;

@@ -24,6 +24,7 @@ impl Runner {
         config.append_bytes = args.number_or("append-bytes", config.append_bytes)?;
         config.write_bytes = args.number_or("write-bytes", config.write_bytes)?;
         config.cache_bytes = args.number_or("cache-bytes", config.cache_bytes)?;
+        config.keep_entries = args.number_or("keep", config.keep_entries)?;
         config.uncommitted_bytes = args.number_or("uncommitted-bytes", config.uncommitted_bytes)?;
         config.command_bytes = args.number_or("command-bytes", config.command_bytes)?;
         let membership = match args.number::<u128>("nodes")? {

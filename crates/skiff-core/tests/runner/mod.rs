@@ -17,6 +17,9 @@
 //! | `disk 1 slow`, `persist 1`, `refuse 1`, `store-fails 1` | the disk of node 1 |
 //! | `machine 1 slow`, `applied 1`, `machine-fails 1 7` | its state machine |
 //! | `loads 1 slow`, `loaded 1 [error=..] [skip=1] [take=1]` | reading its old entries back |
+//! | `snapshot 1`, `supply [lost=yes]` | 1 takes a snapshot; the next one that is to be sent arrives |
+//! | `taken 1 5/t1`, `receive 1 5/t1 voters=".."` | this snapshot is said to be durable at 1 |
+//! | `restores 1 slow`, `restored 1` | bringing its machine to the state of a snapshot |
 //! | `say 2 1 append term=2 prev=1/t1 2/t2=x ..` | 2 says this to 1, whatever 2 thinks |
 //! | `set-membership 1 voters=".."`, `unreachable 1 2` | from outside |
 //! | `status 1 ..`, `log 1 ..`, `members 1`, `patience 1` | looks |

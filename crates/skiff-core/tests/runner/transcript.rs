@@ -66,6 +66,17 @@ impl Names {
                 Err(LoadError::Failed) => format!("cannot load l{load}: failed"),
             },
             Input::Applied { index } => format!("machine has applied {index}"),
+            Input::SnapshotTaken { position } => format!("snapshot {position} is durable"),
+            Input::SnapshotReceived { position, membership, .. } => {
+                format!("snapshot {position} has come, {}", self::membership(membership))
+            }
+            Input::SnapshotRestored { position } => format!("machine has snapshot {position}"),
+            Input::SnapshotSent { node, position, arrived: true } => {
+                format!("snapshot {position} is durable at {node}")
+            }
+            Input::SnapshotSent { node, position, arrived: false } => {
+                format!("snapshot {position} did not get to {node}")
+            }
             Input::Unreachable { node } => format!("lost the connection to {node}"),
             Input::Fault(Fault::WriteRefused { write }) => format!("w{write} is refused"),
             Input::Fault(Fault::StoreFailed) => "store failed".into(),
@@ -80,6 +91,12 @@ impl Names {
                     write.hard_state.vote.map_or_else(|| "nobody".into(), |id| id.to_string());
                 let mut line =
                     format!("write w{}: t{} vote {vote}", write.id, write.hard_state.term);
+                if let Some(base) = write.begin_after {
+                    line += &format!(", begin after {base}");
+                }
+                if let Some(base) = write.compact_to {
+                    line += &format!(", compact to {base}");
+                }
                 if let Some(from) = write.truncate_from {
                     line += &format!(", cut from {from}");
                 }
@@ -98,6 +115,8 @@ impl Names {
                 }
                 line
             }
+            Output::RestoreSnapshot { position } => format!("restore snapshot {position}"),
+            Output::SendSnapshot { to, position } => format!("send {to} snapshot {position}"),
             Output::ReadReady { token, index } => format!("read {} at {index}", self.of(*token)),
             Output::Send { to, term, message } => {
                 format!("send {to} t{term}: {}", self.message(message))
@@ -222,6 +241,8 @@ fn event(event: &Event) -> String {
             format!("{node} had {matched} and ends at {last} now")
         }
         Event::NeedsSnapshot { node, next } => format!("{node} needs a snapshot, lacks {next}"),
+        Event::LogCompacted { base } => format!("log begins after {base}"),
+        Event::SnapshotInstalled { position } => format!("installed snapshot {position}"),
         Event::SlowDisk { write } => format!("disk is slow with w{write}"),
         Event::WriteRefused { write } => format!("no room for w{write}"),
         Event::TransferStarted { to } => format!("hands over to {to}"),

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use skiff_core::{Config, Fatal, HardState, LoadError, NodeId, Position, Raft, Term, Token, Write};
 use skiff_kv::Kv;
 use skiff_replica::{
-    Applier, Call, Encoded, Input, Instant, Job, LinkId, Replica, ReplicaError, Settings,
-    Snapshots, Start, is_remote,
+    Applier, Call, Encoded, Incoming, Input, Instant, Job, LinkId, Replica, ReplicaError, Settings,
+    Snapshots, Start, is_remote, read_piece, restore_snapshot, write_snapshot,
 };
 use skiff_storage::{
     Done, Identity, InstanceId, MemoryPersistence, OnLostData, Opening, Persistence, SnapshotMeta,
@@ -31,6 +31,7 @@ pub(super) struct Node {
     persistence: MemoryPersistence,
     store: Store,
     applier: Applier<Kv>,
+    incoming: Incoming,
     /// What the disk and the machine have still to do.
     disk: VecDeque<Job>,
     machine: VecDeque<Job>,
@@ -60,6 +61,7 @@ impl Node {
             persistence,
             store,
             applier,
+            incoming: Incoming::default(),
             disk: VecDeque::new(),
             machine: VecDeque::new(),
             links: BTreeMap::new(),
@@ -127,13 +129,24 @@ impl Node {
             Job::Close { link } => {
                 assert!(self.links.remove(&link).is_some(), "{link} is closed, and not there");
             }
-            Job::Write(_) | Job::SaveSnapshot { .. } | Job::Identify(_) | Job::Load { .. } => {
+            Job::Write(_)
+            | Job::SaveSnapshot { .. }
+            | Job::Identify(_)
+            | Job::Load { .. }
+            | Job::KeepPiece(_)
+            | Job::ForgetPieces
+            | Job::ReadPiece { .. } => {
                 self.disk.push_back(job);
             }
             Job::Mend { .. } | Job::EndWith { .. } | Job::Reload => {
                 panic!("a store in memory has no holes: {job:?}");
             }
-            Job::Capture | Job::Restore { .. } | Job::Apply(_) | Job::Query { .. } => {
+            Job::Capture
+            | Job::Restore { .. }
+            | Job::RestoreSnapshot { .. }
+            | Job::TakeSnapshot { .. }
+            | Job::Apply(_)
+            | Job::Query { .. } => {
                 self.machine.push_back(job);
             }
             Job::Describe { token } => {
@@ -260,6 +273,17 @@ impl Node {
                 let read = log.reader().read(from, to, bytes_max);
                 Input::Loaded { load, result: read.map_err(|_| LoadError::Truncated) }
             }
+            Job::KeepPiece(piece) => {
+                let upto = piece.offset + piece.bytes.len() as u64;
+                let result = self.incoming.keep(&**snapshots, &piece);
+                Input::PieceKept { position: piece.info.meta.position, upto, result }
+            }
+            Job::ForgetPieces => return self.incoming.forget(),
+            Job::ReadPiece { transfer, position, offset, bytes_max } => {
+                let read = read_piece(&**snapshots, position, offset, bytes_max);
+                let result = read.map_err(|error| error.to_string());
+                Input::PieceRead { transfer, offset, result }
+            }
             other => panic!("no job of the disk: {other:?}"),
         };
         self.step(input);
@@ -276,6 +300,17 @@ impl Node {
             Job::Restore { content, mark } => {
                 let result = self.applier.restore(&content, *mark);
                 Input::Restored { result: result.map_err(|error| error.reason) }
+            }
+            Job::RestoreSnapshot { position, node } => {
+                let store = &*self.store.snapshots;
+                let restored = restore_snapshot(&mut self.applier, store, position, node);
+                Input::Restored { result: restored.map_err(|error| error.reason) }
+            }
+            Job::TakeSnapshot { meta } => {
+                let view = self.applier.view(meta.position.index);
+                let view = view.unwrap_or_else(|error| panic!("no view: {error}"));
+                let result = write_snapshot(&*self.store.snapshots, &meta, view, &|| true);
+                Input::SnapshotTaken { position: meta.position, result }
             }
             Job::Query { token, query } => {
                 Input::Responded { token, result: self.applier.query(&query) }
@@ -391,6 +426,7 @@ fn make_member(persistence: &MemoryPersistence) {
         membership: strangers::members(&[1, 2, 3]),
         machine_version: 0,
         codec: "msgpack-named".to_owned(),
+        ..SnapshotMeta::default()
     };
     let hard_state = HardState { term: Term(1), vote: None };
     let begin = Write { hard_state, begin_after: Some(position), ..Write::default() };
@@ -415,12 +451,8 @@ fn start(
     let words = |error: skiff_storage::StoreError| error.to_string();
     let mut store = persistence.open(&opening()).map_err(words)?;
     let machine = Kv::new();
-    let start = Start {
-        identity: store.identity.clone(),
-        log: store.log.load().map_err(words)?,
-        snapshot: store.snapshots.newest().map_err(words)?,
-        machine: machine.opened_at(),
-    };
+    let (identity, log) = (store.identity.clone(), store.log.load().map_err(words)?);
+    let start = Start::of(identity, log, &*store.snapshots, machine.opened_at()).map_err(words)?;
     let replica = Replica::new(now, settings.clone(), start);
     Ok((replica.map_err(|error| error.to_string())?, store, Applier::new(machine)))
 }

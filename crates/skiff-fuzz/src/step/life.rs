@@ -114,7 +114,9 @@ impl Life {
             }
             Output::Send { to, term, message } => self.send(to, term, &message),
             Output::Done { token } | Output::Rejected { token, .. } => self.answer(token),
-            Output::Event(_) => {}
+            // It never arrives.
+            Output::Event(_) | Output::SendSnapshot { .. } => {}
+            Output::RestoreSnapshot { position } => panic!("nobody has sent {position}"),
             Output::Stop(Fatal::Broken(sentence)) => panic!("broken: {sentence}"),
             Output::Stop(fatal) => self.stopped = Some(fatal),
         }

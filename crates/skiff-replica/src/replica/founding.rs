@@ -6,13 +6,17 @@
 //! is the genesis sent to anybody, and is the machine brought to its state. A crash in between
 //! leaves a fresh node, which forms anew, or a member, whose machine is restored at its start.
 
+use std::convert::Infallible;
+
 use bytes::Bytes;
 use skiff_core::{
-    self as core, HardState, Instant, LogTime, Membership, Node, NodeId, Raft, Term, Write,
-    WriteId,
+    self as core, HardState, Index, Instant, LogTime, Membership, Node, NodeId, Position, Raft,
+    Term, Write, WriteId,
     mutants::{Mutant, planted},
 };
-use skiff_storage::{Identity, InstanceId, Recovered, SnapshotMeta, Standing};
+use skiff_storage::{
+    Identity, InstanceId, Recovered, SnapshotInfo, SnapshotMeta, Standing, measure,
+};
 use skiff_transport::{Genesis, Hello};
 
 use super::{
@@ -34,6 +38,8 @@ const FIRST_WRITE: WriteId = WriteId(0);
 pub(crate) struct Entering {
     step: Step,
     genesis: Genesis,
+    /// The newest snapshot, if there is one besides the genesis.
+    newest: Option<SnapshotInfo>,
     /// Whether the genesis is made here, from the machine's state.
     founds: bool,
     /// The core, if it is ready before the machine is.
@@ -137,6 +143,7 @@ impl Replica {
                 codec: self.settings.machine.codec.clone(),
                 content: Bytes::new(),
             },
+            newest: None,
             founds: true,
             raft: None,
             last_time: LogTime::ZERO,
@@ -149,7 +156,8 @@ impl Replica {
             genesis.instance = self.settings.instance_seed;
         }
         let (step, last_time) = (Step::Capture, LogTime::ZERO);
-        self.enter(Entering { step, genesis, founds: false, raft: None, last_time });
+        let (newest, raft) = (None, None);
+        self.enter(Entering { step, genesis, newest, founds: false, raft, last_time });
     }
 
     fn enter(&mut self, entering: Entering) {
@@ -248,7 +256,7 @@ impl Replica {
 
     pub(super) fn restored(&mut self, result: Result<(), String>) {
         if self.entering(Step::Restore).is_none() {
-            return;
+            return self.snapshot_restored(result);
         }
         if let Err(reason) = result {
             return self.fail(ReplicaError::MachineState { action: "take", reason });
@@ -256,11 +264,12 @@ impl Replica {
         let Phase::Entering(entering) = std::mem::replace(&mut self.phase, Phase::Fresh) else {
             return;
         };
-        let Entering { genesis, raft, last_time, .. } = *entering;
+        let Entering { genesis, newest, raft, last_time, .. } = *entering;
+        let newest = newest.unwrap_or_else(|| info_of(&genesis));
         let is_new = raft.is_none();
         let raft = raft.map_or_else(|| self.first_core(&genesis.membership), Ok);
         match raft {
-            Ok(raft) => self.begin(raft, genesis, last_time, is_new),
+            Ok(raft) => self.begin(raft, (genesis, newest), last_time, is_new),
             Err(error) => self.fail(error.into()),
         }
     }
@@ -287,7 +296,13 @@ impl Replica {
     }
 
     /// Is a member from now on.
-    fn begin(&mut self, raft: Raft, genesis: Genesis, last_time: LogTime, is_new: bool) {
+    fn begin(
+        &mut self,
+        raft: Raft,
+        (genesis, newest): (Genesis, SnapshotInfo),
+        last_time: LogTime,
+        is_new: bool,
+    ) {
         if is_new {
             let names = genesis.membership.nodes.values().map(|node| node.name.clone());
             let mut members: Vec<String> = names.collect();
@@ -300,7 +315,8 @@ impl Replica {
         if let Some(waits) = self.forming.note(self.now, Vec::new()) {
             self.tell(Event::Waiting(waits));
         }
-        self.phase = Phase::Member(Box::new(Member::new(raft, genesis, last_time, self.now)));
+        let member = Member::new(raft, (genesis, newest), last_time, self.now);
+        self.phase = Phase::Member(Box::new(member));
         self.dial_members();
         let fresh = self.links.peers().filter(|(_, peer)| self.is_member(peer.node));
         for link in fresh.map(|(link, _)| link).collect::<Vec<_>>() {
@@ -313,33 +329,37 @@ impl Replica {
     pub(super) fn return_to_cluster(
         &mut self,
         log: Recovered,
-        snapshot: Option<(SnapshotMeta, Bytes)>,
+        snapshot: Option<SnapshotInfo>,
+        genesis: Option<(SnapshotMeta, Bytes)>,
         machine: Opened,
     ) -> Result<(), StartError> {
         let name = self.identity.name.clone();
-        let (meta, content) = snapshot.ok_or(StartError::NoSnapshot { name })?;
-        if meta.position != log.base {
+        let snapshot = snapshot.ok_or(StartError::NoSnapshot { name })?;
+        let meta = &snapshot.meta;
+        if meta.position.index < log.base.index {
             return Err(StartError::Gap { log: log.base, snapshot: meta.position });
         }
         self.judge_format(meta.machine_version, &meta.codec)
             .map_err(|reason| StartError::Format { reason })?;
-        if log.holes.is_empty() || planted(Mutant::HolesForgotten) {
-            return self.go_on(log, meta, content, machine);
+        let genesis = genesis.unwrap_or_else(|| (meta.clone(), Bytes::new()));
+        let genesis = genesis_of(&self.identity.cluster, genesis.0, genesis.1);
+        let is_whole = log.holes.is_empty() || !follows(&log, meta.position);
+        if is_whole || planted(Mutant::HolesForgotten) {
+            return self.go_on(log, (genesis, snapshot), machine);
         }
         self.identity.instance = Some(self.identity.instance.unwrap_or(meta.instance));
-        self.mend(log, (meta, content), machine)
+        self.mend(log, (genesis, snapshot), machine)
     }
 
     /// Goes on with a log that is whole.
     pub(super) fn go_on(
         &mut self,
         log: Recovered,
-        meta: SnapshotMeta,
-        content: Bytes,
+        (genesis, snapshot): (Genesis, SnapshotInfo),
         machine: Opened,
     ) -> Result<(), StartError> {
+        let meta = &snapshot.meta;
         let store = self.identity.instance.unwrap_or(meta.instance);
-        let base = meta.position.index;
         let applied = match machine {
             Opened::Empty => None,
             Opened::At { mark, .. } if mark.instance != store => {
@@ -348,27 +368,22 @@ impl Replica {
             // What the machine has stored since is not applied again, but the sessions learn of it.
             Opened::At { mark, .. } => Some(mark.position.index),
         };
-        let applied = applied.filter(|index| *index >= base);
-        let raft = self.core(core::Recovered {
-            hard_state: log.hard_state,
-            base: log.base,
-            last: log.last,
-            terms: log.terms,
-            membership: meta.membership.clone(),
-            memberships: log.memberships,
-            last_time: log.last_time,
-            applied: applied.unwrap_or(base),
-        })?;
+        let base = if follows(&log, meta.position) { log.base } else { meta.position };
+        let applied = applied.filter(|index| *index >= base.index);
+        let last_time = log.last_time.max(meta.time);
+        let raft = self.core(recovered(log, meta, applied))?;
         self.identity.instance = Some(store);
-        let genesis = genesis_of(&self.identity.cluster, meta, content);
         if applied.is_some() {
-            self.begin(raft, genesis, log.last_time, false);
+            self.begin(raft, (genesis, snapshot), last_time, false);
         } else {
-            let raft = Some(raft);
-            let (step, last_time) = (Step::Restore, log.last_time);
-            let entering = Entering { step, genesis, founds: false, raft, last_time };
+            let (raft, position) = (Some(raft), meta.position);
+            let (step, newest) = (Step::Restore, Some(snapshot));
+            let entering = Entering { step, genesis, newest, founds: false, raft, last_time };
             self.phase = Phase::Entering(Box::new(entering));
-            self.next_step(step, restore);
+            self.next_step(step, |_, identity| Job::RestoreSnapshot {
+                position,
+                node: identity.node,
+            });
         }
         Ok(())
     }
@@ -393,6 +408,50 @@ impl Replica {
 
 /// Term and vote with which every member begins.
 const FIRST_STATE: HardState = HardState { term: Term(1), vote: None };
+
+/// Whether a log holds what a snapshot ends with, or begins after it.
+fn follows(log: &Recovered, position: Position) -> bool {
+    log.term_at(position.index) == Some(position.term)
+        // In a hole nobody knows, unless the hole ends with it: that will be known once it is mended.
+        || log.holes.iter().any(|hole| hole.first <= position.index && position.index < hole.last.index)
+}
+
+/// What the core begins with.
+fn recovered(mut log: Recovered, meta: &SnapshotMeta, applied: Option<Index>) -> core::Recovered {
+    let position = meta.position;
+    // It was about to begin anew after the snapshot: nothing of it is needed.
+    let begin_anew = !follows(&log, position);
+    if begin_anew {
+        log.begin_after(position);
+    }
+    let memberships = log.memberships.into_iter().filter(|(index, _)| *index > position.index);
+    let term = log.hard_state.term.max(position.term);
+    let vote = log.hard_state.vote.filter(|_| term == log.hard_state.term);
+    core::Recovered {
+        hard_state: HardState { term, vote },
+        base: log.base,
+        last: log.last,
+        terms: log.terms,
+        membership: meta.membership.clone(),
+        memberships: memberships.collect(),
+        last_time: log.last_time.max(meta.time),
+        applied: applied.unwrap_or(position.index),
+        snapshot: position,
+        begin_anew,
+        past: meta.terms.clone(),
+    }
+}
+
+/// The genesis, as the newest snapshot there is.
+fn info_of(genesis: &Genesis) -> SnapshotInfo {
+    let content = &genesis.content;
+    let rest = |at: u64| {
+        let from = usize::try_from(at).unwrap_or(usize::MAX).min(content.len());
+        Ok::<_, Infallible>(content.slice(from..))
+    };
+    let Ok((size, checksum)) = measure(rest);
+    SnapshotInfo { meta: meta_of(genesis), size, checksum }
+}
 
 fn restore(entering: &Entering, identity: &Identity) -> Job {
     let Genesis { instance, position, membership, content, .. } = &entering.genesis;

@@ -1,7 +1,7 @@
 //! The state a cluster begins with, on its way between nodes.
 
 use bytes::Bytes;
-use skiff_core::Position;
+use skiff_core::{LogTime, Position};
 use skiff_storage::{InstanceId, SnapshotMeta};
 use skiff_transport::{Body, Genesis};
 
@@ -86,6 +86,8 @@ pub(super) fn meta_of(genesis: &Genesis) -> SnapshotMeta {
         membership: genesis.membership.clone(),
         machine_version: genesis.machine_version,
         codec: genesis.codec.clone(),
+        time: LogTime::ZERO,
+        terms: vec![(genesis.position.index, genesis.position.term)],
     }
 }
 

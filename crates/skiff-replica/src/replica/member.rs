@@ -5,9 +5,10 @@ use skiff_core::{
     Reject, StateName, Token, WriteId,
     mutants::{Mutant, planted},
 };
+use skiff_storage::SnapshotInfo;
 use skiff_transport::{Body, Genesis};
 
-use super::{Phase, Replica};
+use super::{Phase, Replica, snapshots::Shelf};
 use crate::{
     calls::Stage,
     error::ReplicaError,
@@ -24,6 +25,7 @@ pub(crate) struct Member {
     pub(crate) genesis: Genesis,
     /// The machine has applied everything up to here.
     pub(crate) applied: Index,
+    pub(crate) shelf: Shelf,
     clock: Clock,
 }
 
@@ -38,10 +40,25 @@ struct Clock {
 }
 
 impl Member {
-    pub(crate) fn new(raft: Raft, genesis: Genesis, last_time: LogTime, now: Instant) -> Self {
+    pub(crate) fn new(
+        raft: Raft,
+        (genesis, newest): (Genesis, SnapshotInfo),
+        last_time: LogTime,
+        now: Instant,
+    ) -> Self {
         let applied = raft.status().applied;
         let clock = Clock { latest: last_time, begun: last_time, begun_at: now };
-        Self { raft, genesis, applied, clock }
+        Self { raft, genesis, applied, shelf: Shelf::new(newest), clock }
+    }
+
+    /// The time of the last entry that the machine was handed.
+    pub(super) const fn latest_time(&self) -> LogTime {
+        self.clock.latest
+    }
+
+    /// A snapshot tells the time of an entry.
+    pub(super) fn learn_time(&mut self, time: LogTime) {
+        self.clock.latest = self.clock.latest.max(time);
     }
 
     pub(crate) const fn log_time(&self, now: Instant) -> LogTime {
@@ -74,7 +91,13 @@ impl Replica {
                 {
                     member.clock.latest = member.clock.latest.max(last.time);
                 }
+                self.handed(&apply.entries);
                 Some(Job::Apply(apply))
+            }
+            Output::RestoreSnapshot { position } => self.restore_snapshot(position),
+            Output::SendSnapshot { to, position } => {
+                self.send_snapshot(to, position);
+                None
             }
             Output::ReadReady { token, index } => self.read_ready(token, index),
             Output::Send { to, term, message } => {
@@ -128,6 +151,8 @@ impl Replica {
                 Event::Reverted { node, matched, last }
             }
             core::Event::NeedsSnapshot { node, next } => Event::NeedsSnapshot { node, next },
+            core::Event::LogCompacted { base } => Event::LogCompacted { base },
+            core::Event::SnapshotInstalled { position } => Event::SnapshotInstalled { position },
             core::Event::SlowDisk { write } => Event::SlowDisk { write },
             core::Event::WriteRefused { write } => {
                 let reason = self.store_said.clone().unwrap_or_default();
@@ -154,6 +179,10 @@ impl Replica {
 
     fn state_changed(&mut self, state: StateName) {
         let now = self.now;
+        self.end_transfers(state);
+        if state == StateName::Leader {
+            self.stop_receiving("this node leads now");
+        }
         if let Phase::Member(member) = &mut self.phase
             && state == StateName::Leader
         {
@@ -241,6 +270,7 @@ impl Replica {
                 position: position(at),
                 leader: leader.and_then(|id| self.leader_named(id)),
             },
+            Reject::ResponseLost { .. } => Refused::ResponseLost,
             Reject::Stopped { position: at } => Refused::Stopped {
                 outcome: if at.is_some() { Outcome::Unknown } else { Outcome::NotApplied },
                 position: at.map(position),

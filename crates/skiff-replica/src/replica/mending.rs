@@ -8,13 +8,12 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use bytes::Bytes;
 use skiff_core::{
     Index, Instant, Membership, NodeId, Position, Term,
     mutants::{Mutant, planted},
 };
-use skiff_storage::{Hole, Recovered, SnapshotMeta};
-use skiff_transport::{Body, Fetch, Fetched, Found, Standing};
+use skiff_storage::{Hole, Recovered, SnapshotInfo};
+use skiff_transport::{Body, Fetch, Fetched, Found, Genesis, Standing};
 
 use super::{Phase, Replica};
 use crate::{
@@ -38,8 +37,8 @@ const GIVES_UP: u64 = 20;
 #[derive(Debug)]
 pub(crate) struct Mending {
     pub(super) log: Recovered,
-    pub(super) meta: SnapshotMeta,
-    pub(super) content: Bytes,
+    pub(super) snapshot: SnapshotInfo,
+    pub(super) genesis: Genesis,
     pub(super) machine: Opened,
     /// Who may have them.
     pub(super) membership: Arc<Membership>,
@@ -118,11 +117,11 @@ impl Replica {
     pub(super) fn mend(
         &mut self,
         log: Recovered,
-        (meta, content): (SnapshotMeta, Bytes),
+        (genesis, snapshot): (Genesis, SnapshotInfo),
         machine: Opened,
     ) -> Result<(), StartError> {
         let newest = log.memberships.last().map(|(_, membership)| membership);
-        let membership = Arc::new(newest.unwrap_or(&meta.membership).clone());
+        let membership = Arc::new(newest.unwrap_or(&snapshot.meta.membership).clone());
         let is_alone = !membership.voters.iter().any(|voter| *voter != self.identity.node);
         if let Some(hole) = log.holes.first().filter(|_| is_alone) {
             return Err(StartError::Lost { hole: hole.clone() });
@@ -132,8 +131,8 @@ impl Replica {
         }
         self.phase = Phase::Mending(Box::new(Mending {
             log,
-            meta,
-            content,
+            snapshot,
+            genesis,
             machine,
             membership,
             asked: None,
@@ -291,9 +290,9 @@ impl Replica {
             Ok(log) => {
                 let phase = std::mem::replace(&mut self.phase, Phase::Fresh);
                 let Phase::Mending(mending) = phase else { return };
-                let Mending { meta, content, machine, .. } = *mending;
+                let Mending { snapshot, genesis, machine, .. } = *mending;
                 self.tell(Event::Mended);
-                if let Err(error) = self.go_on(log, meta, content, machine) {
+                if let Err(error) = self.go_on(log, (genesis, snapshot), machine) {
                     self.fail(error.into());
                 }
             }

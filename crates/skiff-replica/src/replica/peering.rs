@@ -121,7 +121,13 @@ impl Replica {
             return self.hear_hello(link, Peer { node: from, boot, hello: *hello });
         }
         let Some(peer) = self.links.peer(link) else {
-            if let Body::Raft { .. } | Body::Fetch(_) | Body::Fetched(_) = body {
+            if let Body::Raft { .. }
+            | Body::Fetch(_)
+            | Body::Fetched(_)
+            | Body::Offer(_)
+            | Body::Piece(_)
+            | Body::Got(_) = body
+            {
                 // It may have overtaken the hello, or that was lost: so is this.
                 return self.refusals.count_one();
             }
@@ -145,6 +151,9 @@ impl Replica {
             Body::Genesis(genesis) if is_member => self.take_genesis(link, *genesis),
             Body::Fetch(fetch) if is_member && is_ours => self.fetch(link, *fetch),
             Body::Fetched(fetched) if is_member && is_ours => self.fetched(from, *fetched),
+            Body::Offer(offer) if is_member && is_ours => self.offered(link, from, *offer),
+            Body::Piece(piece) if is_member && is_ours => self.piece(link, from, *piece),
+            Body::Got(got) if is_member && is_ours => self.got(from, *got),
             Body::Request(request) => self.request(link, *request),
             Body::Answer(answer) => self.answered(link, *answer),
             _ => self.refusals.count_one(),
@@ -201,6 +210,7 @@ impl Replica {
         }
         self.release_held();
         self.mend_on();
+        self.offer_again(node);
     }
 
     /// A member meets a node that belongs to no cluster yet.

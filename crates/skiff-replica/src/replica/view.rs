@@ -29,13 +29,15 @@ impl Replica {
             voter: self.membership().is_some_and(|all| all.is_voter(self.identity.node)),
             tolerates: raft.filter(|raft| raft.is_leader()).map(|raft| self.tolerates(raft)),
             first: core.as_ref().map_or(Index::ZERO, |core| core.base.index.next()),
-            snapshot: core.as_ref().map_or(Index::ZERO, |core| core.base.index),
+            snapshot: core.as_ref().map_or(Index::ZERO, |core| core.snapshot.index),
             room: self.vacancy.room().cloned(),
             peers: self.peers_seen(core.as_ref()),
             waiting_for: self.waiting_for(),
             refused: self.refusals.count(),
             waiting_calls: self.calls.len(),
             waiting_bytes: self.calls.waiting_bytes(),
+            sending: self.transfers.list().collect(),
+            receiving: self.receiving.as_ref().map(super::Receiving::status),
             core,
         }
     }

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use skiff_core::{Config, LoadError, NodeId};
 use skiff_replica::{
-    Applier, Apply, Encoded, Event, Input, Instant, Job, LinkId, Outcome, Position, Refused,
-    Replica, ReplicaError, Settings, Snapshots, Standing, Start, Token, is_remote,
+    Applier, Apply, Encoded, Event, Incoming, Input, Instant, Job, LinkId, Outcome, Position,
+    Refused, Replica, ReplicaError, Settings, Snapshots, Standing, Start, Token, is_remote,
+    read_piece, restore_snapshot, write_snapshot,
 };
 use skiff_storage::{
     Done as WriteDone, MemoryPersistence, OnLostData, Opening, Persistence, Store, StoreError,
@@ -97,6 +98,7 @@ pub(crate) struct Running {
     woken_at: Option<Instant>,
     /// Whether the log was begun, in this run.
     begun: bool,
+    incoming: Incoming,
     /// Whether the store says that the node is a member.
     pub(crate) is_member: bool,
 }
@@ -142,12 +144,9 @@ impl Node {
         };
         let mut store = self.persistence.open(&opening).expect("the store opens");
         let machine = self.machine();
-        let start = Start {
-            identity: store.identity.clone(),
-            log: store.log.load().expect("the log loads"),
-            snapshot: store.snapshots.newest().expect("the snapshot loads"),
-            machine: machine.opened_at(),
-        };
+        let (identity, log) = (store.identity.clone(), store.log.load().expect("the log loads"));
+        let start = Start::of(identity, log, &*store.snapshots, machine.opened_at());
+        let start = start.expect("the snapshot loads");
         let is_member = start.identity.standing == Standing::Member;
         self.run += 1;
         let replica = Replica::new(now, self.settings(), start)?;
@@ -160,6 +159,7 @@ impl Node {
             accepted: 0,
             woken_at: None,
             begun: false,
+            incoming: Incoming::default(),
             is_member,
         });
         Ok(())
@@ -287,6 +287,30 @@ impl Node {
             Job::Restore { content, mark } => {
                 let result = running.applier.restore(&content, *mark);
                 (machine, Input::Restored { result: result.map_err(|error| error.reason) })
+            }
+            Job::RestoreSnapshot { position, node } => {
+                let restored = restore_snapshot(&mut running.applier, &**snapshots, position, node);
+                (machine, Input::Restored { result: restored.map_err(|error| error.reason) })
+            }
+            Job::TakeSnapshot { meta } => {
+                let position = meta.position;
+                let view = running.applier.view(position.index).expect("the machine gives a view");
+                let result = write_snapshot(&**snapshots, &meta, view, &|| true);
+                (disk, Input::SnapshotTaken { position, result })
+            }
+            Job::KeepPiece(piece) => {
+                let upto = piece.offset + piece.bytes.len() as u64;
+                let result = running.incoming.keep(&**snapshots, &piece);
+                (disk, Input::PieceKept { position: piece.info.meta.position, upto, result })
+            }
+            Job::ForgetPieces => {
+                running.incoming.forget();
+                return Vec::new();
+            }
+            Job::ReadPiece { transfer, position, offset, bytes_max } => {
+                let read = read_piece(&**snapshots, position, offset, bytes_max);
+                let result = read.map_err(|error| error.to_string());
+                (disk, Input::PieceRead { transfer, offset, result })
             }
             Job::Query { token, query } => {
                 (machine, Input::Responded { token, result: running.applier.query(&query) })

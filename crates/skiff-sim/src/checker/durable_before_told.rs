@@ -30,8 +30,8 @@ pub(crate) fn sends(ledger: &Ledger, to: NodeId, term: Term, message: &Message) 
     if let Message::AppendReply(reply) = message
         && let AppendOutcome::Matched(matched) = reply.outcome
     {
-        must(matched <= ledger.last(), || {
-            format!("{matched} is acknowledged, {} is durable", ledger.last())
+        must(matched <= ledger.reach(), || {
+            format!("{matched} is acknowledged, {} is durable", ledger.reach())
         })?;
     }
     Ok(())

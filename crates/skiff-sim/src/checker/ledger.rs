@@ -18,6 +18,8 @@ pub(crate) struct Ledger {
     pub(crate) node: NodeId,
     pub(crate) hard: HardState,
     base: Position,
+    /// The newest snapshot that is durable here.
+    kept: Index,
     /// Term and hash of each entry after `base`.
     entries: Vec<(Term, u64)>,
     /// Where the log ended before the last write that became durable: of that one nobody can know
@@ -58,14 +60,34 @@ impl Ledger {
         Index(self.base.index.0 + self.entries.len() as u64)
     }
 
+    /// Up to here everything is durable, in the log or in a snapshot.
+    pub(crate) fn reach(&self) -> Index {
+        self.last().max(self.kept)
+    }
+
+    /// A snapshot has become durable.
+    pub(crate) fn keeps(&mut self, snapshot: Position) {
+        self.kept = self.kept.max(snapshot.index);
+    }
+
     pub(crate) fn at(&self, index: Index) -> Option<(Term, u64)> {
         let place = index.0.checked_sub(self.base.index.0 + 1)?;
         self.entries.get(usize::try_from(place).ok()?).copied()
     }
 
+    /// The term of the entry at `index`, or of the one that the log begins after.
+    pub(crate) fn term_at(&self, index: Index) -> Option<Term> {
+        if index == self.base.index && index > Index::ZERO {
+            return Some(self.base.term);
+        }
+        self.at(index).map(|(term, _)| term)
+    }
+
     /// Whether an entry of this term stands at this index, durably.
     pub(crate) fn holds(&self, position: Position) -> bool {
+        // What the log begins after is in a snapshot.
         self.base == position
+            || position.index <= self.kept.max(self.base.index.prev())
             || self.at(position.index).is_some_and(|(term, _)| term == position.term)
     }
 
@@ -86,10 +108,20 @@ impl Ledger {
             self.base = base;
             self.entries.clear();
         }
+        if let Some(base) = write.compact_to {
+            self.compact(base);
+        }
         if let Some(from) = write.truncate_from {
             self.cut(from.prev());
         }
         self.entries.extend(write.entries[..entries].iter().map(|e| (e.term, entry_hash(e))));
+    }
+
+    fn compact(&mut self, base: Position) {
+        let given_up = base.index.0.saturating_sub(self.base.index.0);
+        let given_up = usize::try_from(given_up).unwrap_or(usize::MAX).min(self.entries.len());
+        self.entries.drain(..given_up);
+        self.base = base;
     }
 
     fn cut(&mut self, last: Index) {

@@ -74,6 +74,16 @@ impl StateMachineSafety {
         self.next[node] = index.next();
     }
 
+    /// A machine that runs goes on after this entry, by a snapshot.
+    pub(crate) fn installed(&mut self, node: usize, index: Index) -> Verdict {
+        let next = self.next[node];
+        must(index >= next.prev(), || {
+            format!("a machine that is to apply {next} was brought back to {index}")
+        })?;
+        self.restored(node, index);
+        Ok(())
+    }
+
     /// A machine has applied this entry, with this response.
     pub(crate) fn applied(
         &mut self,

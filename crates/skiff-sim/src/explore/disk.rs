@@ -63,6 +63,7 @@ impl Disk {
             memberships: Vec::new(),
             last_time: LogTime::ZERO,
             applied: Index::ZERO,
+            ..Recovered::default()
         }
     }
 }

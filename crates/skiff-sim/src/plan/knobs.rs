@@ -1,7 +1,10 @@
 //! The settings of one run: sampled, so that small limits and odd combinations are met.
 
 use serde::{Deserialize, Serialize};
-use skiff_replica::core::{Config, NodeId, Options};
+use skiff_replica::{
+    SnapshotSettings,
+    core::{Config, NodeId, Options},
+};
 
 /// How the nodes come to be a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +22,25 @@ pub struct ClockKnobs {
     pub offset: u64,
     /// How much too fast it is, in millionths.
     pub drift: i64,
+}
+
+/// When snapshots are taken, and how they travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotKnobs {
+    /// One is taken after so many entries.
+    pub entries: u64,
+    /// Or after so many bytes of them.
+    pub bytes: u64,
+    /// [`Config::keep_entries`].
+    pub keep_entries: u64,
+    /// [`Config::keep_bytes`].
+    pub keep_bytes: usize,
+    /// So many bytes are sent at once.
+    pub piece_bytes: usize,
+    /// So many may be on their way.
+    pub window_bytes: u64,
+    /// At most so many bytes a second are sent.
+    pub rate: Option<u64>,
 }
 
 /// The settings of one run. Times are in nanoseconds, chances in millionths.
@@ -62,6 +84,9 @@ pub struct Knobs {
     /// [`Settings::sessions_bytes`](skiff_replica::Settings::sessions_bytes).
     #[serde(default = "many")]
     pub sessions_bytes: u64,
+    /// When snapshots are taken, and how they travel; `None` if none are.
+    #[serde(default)]
+    pub snapshots: Option<SnapshotKnobs>,
     /// The shortest time a message travels.
     pub latency_min: u64,
     /// The longest.
@@ -114,6 +139,7 @@ impl Knobs {
             reserve_bytes: None,
             sessions_max: many(),
             sessions_bytes: many(),
+            snapshots: None,
             latency_min: 200_000,
             latency_max: 1_000_000,
             late: 0,
@@ -128,6 +154,20 @@ impl Knobs {
         }
     }
 
+    /// The settings of a node's snapshots.
+    pub(crate) fn snapshots(&self) -> SnapshotSettings {
+        let Some(knobs) = &self.snapshots else {
+            return SnapshotSettings { entries: None, bytes: None, ..SnapshotSettings::default() };
+        };
+        SnapshotSettings {
+            entries: Some(knobs.entries),
+            bytes: Some(knobs.bytes),
+            piece_bytes: knobs.piece_bytes,
+            window_bytes: knobs.window_bytes,
+            rate: knobs.rate,
+        }
+    }
+
     /// The settings of a node's core.
     pub(crate) fn config(&self, seed: u64) -> Config {
         let mut config = Config::new(NodeId(0));
@@ -138,6 +178,10 @@ impl Knobs {
         config.apply_bytes = self.apply_bytes;
         config.cache_bytes = self.cache_bytes;
         config.uncommitted_bytes = self.uncommitted_bytes;
+        if let Some(snapshots) = &self.snapshots {
+            config.keep_entries = snapshots.keep_entries;
+            config.keep_bytes = snapshots.keep_bytes;
+        }
         config.seed = seed;
         config.check_invariants = true;
         config.options = Options {

@@ -5,7 +5,7 @@ use fastrand::Rng;
 
 use super::{
     Ailment, ClockKnobs, Cut, Damage, Fault, Forming, Knobs, Lie, MS, Mode, Plan, PlannedCall,
-    PlannedSession, Point, SECOND, SessionCall, Successor, Who,
+    PlannedSession, Point, SECOND, SessionCall, SnapshotKnobs, Successor, Who,
 };
 use crate::random::stream;
 
@@ -39,10 +39,12 @@ impl Plan {
         let few = &mut stream(seed, 17);
         knobs.sessions_max = pick(few, &[1, 2, 3, 1000]);
         knobs.sessions_bytes = pick(few, &[40, 100, 1 << 20, 1 << 20]);
+        // What damage has taken can only be given back where it was not given up.
+        knobs.snapshots = snapshots(&mut stream(seed, 18)).filter(|_| limits.mode == Mode::Crash);
         let calls = calls(&mut stream(seed, 12), limits.nanos);
         let mut faults =
             Faults { random: stream(seed, 13), nodes, limits, made: Vec::new() }.make();
-        let operator = Faults { random: stream(seed, 16), nodes, limits, made: Vec::new() };
+        let operator = Faults { random: stream(seed, 19), nodes, limits, made: Vec::new() };
         faults.extend(operator.operate());
         faults.sort_by_key(|(at, _)| *at);
         Self {
@@ -110,6 +112,22 @@ fn limits(random: &mut Rng, knobs: &mut Knobs) {
     knobs.apply_bytes = pick(random, &[1, 500, 5000, 4 << 20]);
     knobs.cache_bytes = pick(random, &[1, 1000, 32 << 20]);
     knobs.uncommitted_bytes = pick(random, &[500, 5000, 64 << 20]);
+}
+
+/// Snapshots of almost nothing, at almost any time.
+fn snapshots(random: &mut Rng) -> Option<SnapshotKnobs> {
+    if one_in(random, 3) {
+        return None;
+    }
+    Some(SnapshotKnobs {
+        entries: pick(random, &[1, 5, 20, 100]),
+        bytes: pick(random, &[300, 3000, 1 << 30]),
+        keep_entries: pick(random, &[0, 1, 10, 50]),
+        keep_bytes: pick(random, &[0, 1000, 1 << 30]),
+        piece_bytes: pick(random, &[15, 50, 1000]),
+        window_bytes: pick(random, &[1, 60, 4000]),
+        rate: pick(random, &[None, None, None, Some(5000)]),
+    })
 }
 
 fn network(random: &mut Rng, knobs: &mut Knobs) {

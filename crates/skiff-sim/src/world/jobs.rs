@@ -65,7 +65,14 @@ impl<W: Workload> World<'_, '_, W> {
                 }
                 self.queue.push(at, node, run, Event::Loaded(load));
             }
-            Job::Capture | Job::Restore { .. } | Job::Query { .. } => {
+            Job::KeepPiece(_) | Job::ForgetPieces | Job::ReadPiece { .. } => {
+                return self.snapshot_job(node, job);
+            }
+            Job::Capture
+            | Job::Restore { .. }
+            | Job::RestoreSnapshot { .. }
+            | Job::TakeSnapshot { .. }
+            | Job::Query { .. } => {
                 return self.give_to_machine(node, job);
             }
             Job::Apply(apply) => {
@@ -247,14 +254,14 @@ impl<W: Workload> World<'_, '_, W> {
 
     /// What stays slow when faults have ended is slow at writes: reading back a long log entry by entry
     /// would take as long as it takes, and only the log of a stuck disk may have what all others lack.
-    fn read_time(&mut self, node: usize) -> u64 {
+    pub(super) fn read_time(&mut self, node: usize) -> u64 {
         if self.calm {
             return self.random.disk.u64(100_000..=500_000);
         }
         self.disk_time(node)
     }
 
-    fn disk_time(&mut self, node: usize) -> u64 {
+    pub(super) fn disk_time(&mut self, node: usize) -> u64 {
         let (knobs, random) = (&self.plan.knobs, &mut self.random.disk);
         let (each, until) = self.nodes[node].slow;
         let slow = if self.now < until { each } else { 0 };
@@ -408,6 +415,8 @@ impl<W: Workload> World<'_, '_, W> {
                 self.judges.restored(node, index);
                 self.step(node, Input::Restored { result });
             }
+            Job::RestoreSnapshot { position, node: id } => self.restore(node, position, id)?,
+            Job::TakeSnapshot { meta } => self.take_snapshot(node, meta)?,
             Job::Query { token, .. } => {
                 let what = "a question from elsewhere".to_owned();
                 let result = Err(Refused::Unsupported { what });
@@ -515,6 +524,11 @@ impl<W: Workload> World<'_, '_, W> {
                 let crashed = self.nodes.iter().any(|node| node.starts > 1);
                 self.reached.formed_after_crash += u64::from(founded && crashed);
             }
+            Told::SnapshotTaken { .. } => self.reached.snapshots_taken += 1,
+            Told::LogCompacted { .. } => self.reached.compactions += 1,
+            Told::SnapshotReceiving { .. } => self.reached.snapshots_offered += 1,
+            Told::SnapshotInstalled { .. } => self.reached.snapshots_installed += 1,
+            Told::SnapshotAborted { .. } => self.reached.snapshots_aborted += 1,
             Told::SlowDisk { .. } => self.reached.slow_disks += 1,
             Told::TransferStarted { .. } => self.reached.transfers += 1,
             Told::TransferDone { .. } => self.reached.transfers_done += 1,
@@ -540,6 +554,8 @@ impl<W: Workload> World<'_, '_, W> {
             Err(ReplicaError::Store { .. } | ReplicaError::Unreadable { .. }) => {
                 state.may_stop || state.is_damaged || self.judges.lenient
             }
+            // A snapshot that cannot be read now is read at the next start.
+            Err(ReplicaError::MachineState { .. }) => state.may_stop || state.is_damaged,
             Ok(()) => state.leaves.is_some(),
             Err(ReplicaError::Core(Fatal::Broken(_))) => false,
             Err(ReplicaError::Lost { .. }) => self.plan.mode == Mode::Unlimited,

@@ -3,13 +3,13 @@
 use std::collections::VecDeque;
 
 use skiff_replica::{
-    Applier, Index, Input, Job, LinkId, Replica, Snapshots,
+    Applier, Incoming, Index, Input, Job, LinkId, Position, Replica, Snapshots,
     core::{LoadError, LoadId},
     storage::{LogReader, SnapshotStore, StoreError},
 };
 use skiff_wal::{Log, Reader, disk::sim::SimDisk};
 
-use super::{clock::Clock, orders::Leave, queue::Event};
+use super::{clock::Clock, orders::Leave, queue::Event, snapshots::SnapshotJob};
 use crate::plan::Point;
 
 pub(crate) struct Node<M: Snapshots> {
@@ -57,6 +57,10 @@ pub(crate) struct Process<M: Snapshots> {
     pub(crate) wake_at: Option<u64>,
     pub(crate) disk_jobs: VecDeque<Job>,
     pub(crate) machine_jobs: VecDeque<Job>,
+    pub(crate) snapshot_jobs: VecDeque<SnapshotJob>,
+    pub(crate) incoming: Incoming,
+    /// Pieces of snapshots that are being read.
+    pub(crate) reads: Vec<(u64, Position, u64, usize)>,
     /// Old entries that are being read.
     pub(crate) loads: Vec<(LoadId, Index, Index, usize)>,
     /// Where dialled links lead.

@@ -66,6 +66,9 @@ impl<W: Workload> World<'_, '_, W> {
             wake_at: None,
             disk_jobs: Default::default(),
             machine_jobs: Default::default(),
+            snapshot_jobs: Default::default(),
+            incoming: Default::default(),
+            reads: Vec::new(),
             loads: Vec::new(),
             dialled: Vec::new(),
         });
@@ -100,14 +103,10 @@ impl<W: Workload> World<'_, '_, W> {
 
     fn replica(&self, node: usize, opened: &Opened<SimDisk>) -> Result<Replica, String> {
         let state = &self.nodes[node];
-        let snapshot = opened.snapshots.newest().map_err(|error| error.to_string())?;
         let machine = self.workload.machine().opened_at();
-        let start = Start {
-            identity: opened.identity.clone(),
-            log: opened.recovered.clone(),
-            snapshot,
-            machine,
-        };
+        let (identity, log) = (opened.identity.clone(), opened.recovered.clone());
+        let start = Start::of(identity, log, &opened.snapshots, machine);
+        let start = start.map_err(|error| error.to_string())?;
         let draw = mix(self.plan.seed ^ mix((node as u64) << 32 ^ state.starts));
         let instance = u128::from(mix(draw)) << 64 | u128::from(draw);
         let config = self.plan.knobs.config(draw);
@@ -116,6 +115,7 @@ impl<W: Workload> World<'_, '_, W> {
         settings.forward = self.plan.knobs.forward;
         settings.sessions_max = self.plan.knobs.sessions_max;
         settings.sessions_bytes = self.plan.knobs.sessions_bytes;
+        settings.snapshots = self.plan.knobs.snapshots();
         settings.reserve_bytes = self.plan.knobs.reserve_bytes.unwrap_or_default();
         let now = state.clock.shows(self.now);
         Replica::new(now, settings, start).map_err(|error| error.to_string())
@@ -154,6 +154,9 @@ impl<W: Workload> World<'_, '_, W> {
         self.reached.torn_tails += u64::from(found.remarks.iter().any(|r| r.contains("torn")));
         self.reached.holes += found.holes.len() as u64;
         self.nodes[node].lost = Some(lost(found));
+        let newest = opened.snapshots.positions().unwrap_or_default().pop();
+        let is_ahead = newest.is_some_and(|at| found.term_at(at.index) != Some(at.term));
+        self.reached.begun_anew += u64::from(is_ahead && found.base.index.0 > 0);
         self.read_newest(node, &opened.log.reader(), found, READ_BACK)?;
         let (identity, remarks) = (&opened.identity, found.remarks.join("; "));
         Ok(format!(
@@ -306,6 +309,12 @@ impl<W: Workload> World<'_, '_, W> {
         let operations = self.operations_left(node, part.saturating_sub(1));
         let state = &mut self.nodes[node];
         let Some(process) = &mut state.process else { return };
+        // The one or the other has come further.
+        if let Some(job) = process.snapshot_jobs.front().cloned().filter(|_| part % 2 == 1) {
+            self.reached.crashes_in_snapshot += 1;
+            state.disk.halt_after(operations);
+            let _done = process.work_on_snapshot(&job);
+        }
         let Some(job) = process.disk_jobs.front().cloned() else { return };
         if part > 0 {
             state.disk.halt_after(operations);

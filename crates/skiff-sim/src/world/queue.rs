@@ -28,6 +28,10 @@ pub(crate) enum Event {
     DiskDone,
     /// The machine is done with the first job of its lane.
     MachineDone,
+    /// The disk is done with the first job of its lane for snapshots.
+    SnapshotDone,
+    /// A piece of a snapshot was read: for which transfer, at which place.
+    PieceRead(u64, u64),
     /// Old entries were read.
     Loaded(LoadId),
     /// A node looks how much room its log has.

@@ -142,6 +142,45 @@ pub fn a_log_can_begin_anew(place: &dyn Persistence) {
     }
 }
 
+/// Entries that were compacted are gone, for good, and the others stay; with the last of them gone the log
+/// goes on after it.
+pub fn a_log_is_compacted(place: &dyn Persistence) {
+    let (mut store, _) = open(place);
+    put(&mut store, append(commands(1, 1, 20)));
+    put(&mut store, append(commands(3, 20, 40)));
+    let compact = |term, index| {
+        let hard_state = HardState { term: Term(3), vote: None };
+        let compact_to = Some(Position::new(term, index));
+        Write { hard_state, compact_to, ..Write::default() }
+    };
+    let mut last = 39;
+    for (term, index) in [(1, 5), (1, 5), (1, 19), (3, 30), (3, 43), (3, 44)] {
+        put(&mut store, Write { entries: commands(3, last + 1, last + 2), ..compact(term, index) });
+        last += 1;
+        for _ in 0..2 {
+            let refused = must_fail(
+                "reading what is compacted",
+                store.log.reader().read(Index(index), Index(index + 1), 1),
+            );
+            assert!(matches!(refused, StoreError::Compacted { .. }), "{refused}");
+            if index < last {
+                let kept = read(&store, index + 1, last + 1);
+                assert_eq!(kept.len() as u64, last - index);
+                assert_eq!(kept.last(), Some(&command(3, last)));
+            }
+            drop(store);
+            let (again, recovered) = open(place);
+            store = again;
+            assert_eq!(recovered.base, Position::new(term, index));
+            assert_eq!(recovered.last, Position::new(3, last));
+            let known = (index + 1..=last).map(|at| recovered.term_at(Index(at)));
+            assert!(known.eq((index + 1..=last).map(|at| Some(Term(if at < 20 { 1 } else { 3 })))));
+        }
+    }
+    let beyond = try_put(&mut store, compact(3, last + 1));
+    assert!(matches!(beyond, Err(StoreError::Misuse(_))), "the log was compacted beyond its end");
+}
+
 /// Term and vote are replaced by each write, whatever else it holds.
 pub fn hard_state_is_replaced(place: &dyn Persistence) {
     let (mut store, _) = open(place);

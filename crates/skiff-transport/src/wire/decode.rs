@@ -8,15 +8,15 @@ use prost::{
         uint64,
     },
 };
-use skiff_core::{AppendOutcome, AppendReply, Index, Membership, Message, Round, Term};
+use skiff_core::{AppendOutcome, AppendReply, Index, LogTime, Membership, Message, Round, Term};
 
 use super::{
     MAX_HELLO, WireError, entries, generated as pb,
     numbers::{body, core_position, node_id, number},
 };
 use crate::envelope::{
-    Answer, Ask, Body, Consistency, Envelope, Fetch, Fetched, Found, Genesis, Hello, Listed,
-    Outcome, Refusal, Request, SessionAsk, Standing,
+    Answer, Ask, Body, Consistency, Envelope, Fetch, Fetched, Found, Genesis, Got, Hello, Listed,
+    Offer, Outcome, Progress, Refusal, Request, SessionAsk, SnapshotPiece, Standing,
 };
 
 /// The envelope that `bytes` are, all of them. What entries and commands hold is not copied: it
@@ -74,6 +74,13 @@ fn take_body(tag: u32, part: Bytes) -> Result<Body, WireError> {
             let (from, last) = (Index(it.from), core_position(it.last));
             return Ok(Body::Fetch(Box::new(Fetch { id: it.id, from, last })));
         }
+        body::OFFER => return offer(part).map(|it| Body::Offer(Box::new(it))),
+        body::PIECE => {
+            let pb::Piece { transfer, offset, content } = pb::Piece::decode(part)?;
+            let piece = SnapshotPiece { transfer, offset, bytes: content };
+            return Ok(Body::Piece(Box::new(piece)));
+        }
+        body::GOT => return Ok(Body::Got(Box::new(got(pb::Got::decode(part)?)))),
         body::FETCHED => return fetched(part).map(|it| Body::Fetched(Box::new(it))),
         body::PRE_VOTE => {
             let it = pb::PreVote::decode(part)?;
@@ -175,6 +182,36 @@ fn genesis(part: Bytes) -> Result<Genesis, WireError> {
         codec: it.codec,
         content: it.content,
     })
+}
+
+fn offer(part: Bytes) -> Result<Offer, WireError> {
+    let it = pb::Offer::decode(part)?;
+    let membership = Membership::decode(&it.membership)
+        .map_err(|_| WireError::Malformed("offer: its membership"))?;
+    let run = |run: pb::Position| (Index(run.index), Term(run.term));
+    Ok(Offer {
+        transfer: it.transfer,
+        position: core_position(it.position),
+        time: LogTime(it.time),
+        membership,
+        terms: it.terms.into_iter().map(run).collect(),
+        machine_version: it.machine_version,
+        codec: it.codec,
+        size: it.size,
+        checksum: it.checksum,
+    })
+}
+
+const fn got(it: pb::Got) -> Got {
+    let progress = match it.progress {
+        0 => Progress::Going,
+        1 => Progress::Gap,
+        2 => Progress::Done,
+        3 => Progress::Refused,
+        // Also what a later version may say.
+        _ => Progress::Failed,
+    };
+    Got { transfer: it.transfer, kept: it.kept, progress }
 }
 
 fn request(part: Bytes) -> Result<Request, WireError> {

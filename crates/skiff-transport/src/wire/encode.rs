@@ -2,15 +2,15 @@
 
 use bytes::BytesMut;
 use prost::encoding::{message, uint64};
-use skiff_core::{Append, AppendOutcome, AppendReply, Index, Message, Round};
+use skiff_core::{Append, AppendOutcome, AppendReply, Index, Message, Round, Term};
 
 use super::{
     entries, generated as pb,
     numbers::{body, id, node, position},
 };
 use crate::envelope::{
-    Answer, Ask, Body, Consistency, Envelope, Fetch, Fetched, Found, Genesis, Hello, Outcome,
-    Refusal, Request, SessionAsk, Standing,
+    Answer, Ask, Body, Consistency, Envelope, Fetch, Fetched, Found, Genesis, Got, Hello, Offer,
+    Outcome, Progress, Refusal, Request, SessionAsk, SnapshotPiece, Standing,
 };
 
 /// Appends the bytes of `envelope` to `out`.
@@ -30,6 +30,9 @@ pub fn encode(envelope: &Envelope, out: &mut BytesMut) {
         Body::Answer(it) => message::encode(body::ANSWER, &answer(it), out),
         Body::Fetch(it) => message::encode(body::FETCH, &fetch(it), out),
         Body::Fetched(it) => entries::encode(body::FETCHED, &fetched(it), out),
+        Body::Offer(it) => message::encode(body::OFFER, &offer(it), out),
+        Body::Piece(it) => message::encode(body::PIECE, &piece(it), out),
+        Body::Got(it) => message::encode(body::GOT, &got(it), out),
         Body::Raft { term, message } => {
             put_number(5, term.0, out);
             put_message(message, out);
@@ -187,6 +190,36 @@ fn fetched(fetched: &Fetched) -> Append {
         entries: fetched.entries.clone(),
         commit: Index::ZERO,
     }
+}
+
+fn offer(it: &Offer) -> pb::Offer {
+    let run = |(index, term): &(Index, Term)| pb::Position { term: term.0, index: index.0 };
+    pb::Offer {
+        transfer: it.transfer,
+        position: Some(position(it.position)),
+        time: it.time.0,
+        membership: it.membership.encode().into(),
+        terms: it.terms.iter().map(run).collect(),
+        machine_version: it.machine_version,
+        codec: it.codec.clone(),
+        size: it.size,
+        checksum: it.checksum,
+    }
+}
+
+fn piece(it: &SnapshotPiece) -> pb::Piece {
+    pb::Piece { transfer: it.transfer, offset: it.offset, content: it.bytes.clone() }
+}
+
+const fn got(it: &Got) -> pb::Got {
+    let progress = match it.progress {
+        Progress::Going => 0,
+        Progress::Gap => 1,
+        Progress::Done => 2,
+        Progress::Refused => 3,
+        Progress::Failed => 4,
+    };
+    pb::Got { transfer: it.transfer, kept: it.kept, progress }
 }
 
 fn refusal(refusal: &Refusal) -> pb::Refusal {

@@ -32,7 +32,7 @@ pub struct Envelope {
     /// Fields from 16 up are bodies: exactly one.
     #[prost(
         oneof = "envelope::Body",
-        tags = "16, 17, 18, 19, 21, 22, 32, 33, 34, 35, 36, 37, 38, 39, 40"
+        tags = "16, 17, 18, 19, 20, 21, 22, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40"
     )]
     pub body: ::core::option::Option<envelope::Body>,
 }
@@ -49,11 +49,16 @@ pub mod envelope {
         Request(super::Request),
         #[prost(message, tag = "19")]
         Answer(super::Answer),
-        /// 20: reserved for pieces of a snapshot.
+        #[prost(message, tag = "20")]
+        Offer(super::Offer),
         #[prost(message, tag = "21")]
         Fetch(super::Fetch),
         #[prost(message, tag = "22")]
         Fetched(super::Fetched),
+        #[prost(message, tag = "30")]
+        Piece(super::Piece),
+        #[prost(message, tag = "31")]
+        Got(super::Got),
         /// What the Raft cores say.
         #[prost(message, tag = "32")]
         PreVote(super::PreVote),
@@ -266,6 +271,47 @@ pub struct Fetched {
     /// Their indices follow `prev` without a gap.
     #[prost(message, repeated, tag = "5")]
     pub entries: ::prost::alloc::vec::Vec<Entry>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Offer {
+    #[prost(uint64, tag = "1")]
+    pub transfer: u64,
+    #[prost(message, optional, tag = "2")]
+    pub position: ::core::option::Option<Position>,
+    #[prost(fixed64, tag = "3")]
+    pub time: u64,
+    /// As in an entry of kind 2.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub membership: ::prost::bytes::Bytes,
+    #[prost(message, repeated, tag = "5")]
+    pub terms: ::prost::alloc::vec::Vec<Position>,
+    #[prost(uint32, tag = "6")]
+    pub machine_version: u32,
+    #[prost(string, tag = "7")]
+    pub codec: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "8")]
+    pub size: u64,
+    #[prost(fixed32, tag = "9")]
+    pub checksum: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Piece {
+    #[prost(uint64, tag = "1")]
+    pub transfer: u64,
+    #[prost(uint64, tag = "2")]
+    pub offset: u64,
+    #[prost(bytes = "bytes", tag = "3")]
+    pub content: ::prost::bytes::Bytes,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Got {
+    #[prost(uint64, tag = "1")]
+    pub transfer: u64,
+    #[prost(uint64, tag = "2")]
+    pub kept: u64,
+    /// 0 going on, 1 a gap, 2 done, 3 refused. Others mean that it has failed.
+    #[prost(uint32, tag = "3")]
+    pub progress: u32,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PreVote {

@@ -11,8 +11,11 @@ pub(super) mod body {
     pub(in crate::wire) const GENESIS: u32 = 17;
     pub(in crate::wire) const REQUEST: u32 = 18;
     pub(in crate::wire) const ANSWER: u32 = 19;
+    pub(in crate::wire) const OFFER: u32 = 20;
     pub(in crate::wire) const FETCH: u32 = 21;
     pub(in crate::wire) const FETCHED: u32 = 22;
+    pub(in crate::wire) const PIECE: u32 = 30;
+    pub(in crate::wire) const GOT: u32 = 31;
     pub(in crate::wire) const PRE_VOTE: u32 = 32;
     pub(in crate::wire) const PRE_VOTE_REPLY: u32 = 33;
     pub(in crate::wire) const VOTE: u32 = 34;

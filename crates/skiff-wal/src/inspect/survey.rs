@@ -317,7 +317,9 @@ impl<D: Disk> Going<'_, D> {
         self.newest = self.newest.max(header.number);
         let is_untouched = self.replay.last.is_none() && self.replay.damages.is_empty();
         let begins = matches!(batch.records.first(), Some((_, Record::BeginAfter(_))));
-        if is_untouched && header.previous != 0 && !begins {
+        // In front of a segment that is not the first of its log, what is missing was given up.
+        let is_first = header.first_segment >= header.place.segment;
+        if is_untouched && header.previous != 0 && !begins && is_first {
             self.mishap(header.place, "what stood before it is missing");
         }
         if let Err(nonsense) = self.replay.take(batch) {

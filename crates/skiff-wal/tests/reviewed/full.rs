@@ -131,7 +131,7 @@ fn a_snapshot_that_does_not_fit() {
     let newest = |opened: &Opened<SimDisk>| opened.snapshots.newest().unwrap();
     let (old, new) = (meta(1), meta(2));
     {
-        let mut opened = open(&disk, TINY);
+        let opened = open(&disk, TINY);
         opened.snapshots.save(&old, b"old").unwrap();
     }
     let mut refused = 0;

@@ -13,7 +13,7 @@ use crate::common::*;
 #[test]
 fn a_snapshot_whose_name_was_not_synced_is_not_shown() {
     let disk = SimDisk::new();
-    let mut opened = open(&disk, TINY);
+    let opened = open(&disk, TINY);
     let meta =
         |index| SnapshotMeta { position: Position::new(1, index), ..SnapshotMeta::default() };
     opened.snapshots.save(&meta(1), b"first").unwrap();

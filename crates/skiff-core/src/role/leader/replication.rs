@@ -3,7 +3,7 @@
 
 use alloc::vec::Vec;
 
-use super::Leader;
+use super::{Leader, snapshots::needs_snapshot};
 use crate::{
     entry::Entry,
     error::LoadError,
@@ -86,6 +86,11 @@ fn next_append(
     round: Round,
     local: &mut Local,
 ) -> Option<Append> {
+    let base = local.log.base().index;
+    if progress.next.prev() < base && progress.state != PeerState::NeedsSnapshot {
+        // What it was to get next was given up. Whether it has that by now, a probe tells.
+        progress.become_probe(progress.next, base);
+    }
     let sign_of_life = progress.round_sent < round && (progress.life_due || !progress.paused);
     let heavy = |entries: &[Entry]| entries.iter().map(Entry::size).sum::<usize>() > LIGHT_BYTES;
     if may_carry_entries(progress, local) {
@@ -275,13 +280,4 @@ fn mismatched(
     }
     let agreement = local.log.agreement(hint);
     progress.become_probe(agreement.index.next(), local.log.base().index);
-}
-
-fn needs_snapshot(progress: &mut Progress, local: &mut Local, node: NodeId) {
-    if progress.state != PeerState::NeedsSnapshot {
-        progress.state = PeerState::NeedsSnapshot;
-        progress.inflights.clear();
-        progress.probe = None;
-        local.outbox.event(Event::NeedsSnapshot { node, next: progress.next });
-    }
 }

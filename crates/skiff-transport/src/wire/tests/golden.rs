@@ -12,8 +12,8 @@ use skiff_core::{
 
 use super::encoded;
 use crate::{
-    Answer, Ask, Body, Consistency, Envelope, Fetch, Fetched, Found, Genesis, Hello, Listed,
-    Outcome, Refusal, Request, SessionAsk, Standing, wire::decode,
+    Answer, Ask, Body, Consistency, Envelope, Fetch, Fetched, Found, Genesis, Got, Hello, Listed,
+    Offer, Outcome, Progress, Refusal, Request, SessionAsk, SnapshotPiece, Standing, wire::decode,
 };
 
 const FILE: &str = "src/wire/tests/golden.txt";
@@ -84,6 +84,11 @@ fn envelopes() -> Vec<(&'static str, Envelope)> {
         ("refusal", answer(Err(refusal()))),
         ("fetch", envelope(Body::Fetch(Box::new(Fetch { id: 12, from: Index(290), last })))),
         ("fetched", fetched(Found::Entries, entries())),
+        ("offer", offer()),
+        ("piece", piece()),
+        ("got", got(Progress::Going)),
+        ("gap", got(Progress::Gap)),
+        ("got all", got(Progress::Done)),
         ("nothing fetched", fetched(Found::Compacted, Vec::new())),
         ("pre-vote", raft(Message::PreVote { campaign: Term(8), last })),
         ("pre-vote reply", raft(Message::PreVoteReply { campaign: Term(8), granted: true })),
@@ -99,6 +104,29 @@ fn envelopes() -> Vec<(&'static str, Envelope)> {
         ("read index reply", raft(Message::ReadIndexReply { batch: 10, index: Some(Index(0)) })),
         ("read index refused", raft(Message::ReadIndexReply { batch: 10, index: None })),
     ]
+}
+
+fn offer() -> Envelope {
+    envelope(Body::Offer(Box::new(Offer {
+        transfer: 13,
+        position: Position::new(6, 300),
+        time: LogTime(1_000),
+        membership: Membership::of([NodeId(1), NodeId(2)]),
+        terms: vec![(Index(1), Term(1)), (Index(200), Term(6))],
+        machine_version: 2,
+        codec: "msgpack-named".into(),
+        size: 5_000,
+        checksum: 0x0102_0304,
+    })))
+}
+
+fn piece() -> Envelope {
+    let bytes = Bytes::from_static(b"state");
+    envelope(Body::Piece(Box::new(SnapshotPiece { transfer: 13, offset: 4_096, bytes })))
+}
+
+fn got(progress: Progress) -> Envelope {
+    envelope(Body::Got(Box::new(Got { transfer: 13, kept: 4_096, progress })))
 }
 
 fn hello() -> Envelope {

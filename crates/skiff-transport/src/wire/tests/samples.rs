@@ -8,8 +8,8 @@ use skiff_core::{
 };
 
 use crate::{
-    Answer, Ask, Body, Consistency, Envelope, Fetch, Fetched, Found, Genesis, Hello, Listed,
-    Outcome, Refusal, Request, SessionAsk, Standing,
+    Answer, Ask, Body, Consistency, Envelope, Fetch, Fetched, Found, Genesis, Got, Hello, Listed,
+    Offer, Outcome, Progress, Refusal, Request, SessionAsk, SnapshotPiece, Standing,
 };
 
 pub(super) fn any_envelope() -> BoxedStrategy<Envelope> {
@@ -55,6 +55,9 @@ fn any_body() -> BoxedStrategy<Body> {
         1 => any_answer().prop_map(|it| Body::Answer(Box::new(it))),
         1 => any_fetch().prop_map(|it| Body::Fetch(Box::new(it))),
         1 => any_fetched().prop_map(|it| Body::Fetched(Box::new(it))),
+        1 => any_offer().prop_map(|it| Body::Offer(Box::new(it))),
+        1 => any_piece().prop_map(|it| Body::Piece(Box::new(it))),
+        1 => any_got().prop_map(|it| Body::Got(Box::new(it))),
         4 => raft.prop_map(|(term, message)| Body::Raft { term: Term(term), message }),
     ]
     .boxed()
@@ -236,6 +239,43 @@ fn any_fetched() -> BoxedStrategy<Fetched> {
     ];
     (number(), found, any_append())
         .prop_map(|(id, found, Append { prev, entries, .. })| Fetched { id, found, prev, entries })
+        .boxed()
+}
+
+fn any_offer() -> BoxedStrategy<Offer> {
+    let runs = vec((number(), number()), 0..5);
+    let sizes = (number(), any::<u32>(), any::<u32>());
+    (number(), position(), number(), any_membership(), runs, text(), sizes)
+        .prop_map(|(transfer, position, time, membership, runs, codec, sizes)| Offer {
+            transfer,
+            position,
+            time: LogTime(time),
+            membership,
+            terms: runs.into_iter().map(|(index, term)| (Index(index), Term(term))).collect(),
+            machine_version: sizes.1,
+            codec,
+            size: sizes.0,
+            checksum: sizes.2,
+        })
+        .boxed()
+}
+
+fn any_piece() -> BoxedStrategy<SnapshotPiece> {
+    (number(), number(), content())
+        .prop_map(|(transfer, offset, bytes)| SnapshotPiece { transfer, offset, bytes })
+        .boxed()
+}
+
+fn any_got() -> BoxedStrategy<Got> {
+    let progress = prop_oneof![
+        Just(Progress::Going),
+        Just(Progress::Gap),
+        Just(Progress::Done),
+        Just(Progress::Refused),
+        Just(Progress::Failed),
+    ];
+    (number(), number(), progress)
+        .prop_map(|(transfer, kept, progress)| Got { transfer, kept, progress })
         .boxed()
 }
 
