@@ -25,7 +25,10 @@ use crate::{
         Role,
         candidate::Candidate,
         follower::Follower,
-        leader::{DEAD, Leader},
+        leader::{
+            DEAD, Leader,
+            change::{Changes, Leaving, Milestones, PATIENCE},
+        },
         pre_candidate::PreCandidate,
     },
     types::{Instant, NodeId},
@@ -39,7 +42,8 @@ impl Raft {
     pub fn fingerprint(&self, members: &[NodeId], to: &mut impl Hasher) {
         let local = &self.local;
         let due = local.election_at.map(|at| at.since(local.now));
-        (self.stopped.is_some(), local.hard, due, local.failed_rounds.min(DOUBLINGS_MAX)).hash(to);
+        (self.stopped.is_some(), local.removed).hash(to);
+        (local.hard, due, local.failed_rounds.min(DOUBLINGS_MAX)).hash(to);
         log(&local.log, to);
         disk(&local.disk, local, to);
         let machine = &local.machine;
@@ -117,7 +121,21 @@ fn leader(role: &Leader, local: &Local, members: &[NodeId], to: &mut impl Hasher
     let dead = DEAD * local.config.max_election_timeout;
     role.outdone.map(|(index, since)| (index, age(since, local, dead))).hash(to);
     role.reads.hash(to);
+    changes(&role.changes, local, to);
     members.iter().filter_map(|id| role.peers.get(id)).for_each(|peer| progress(peer, local, to));
+}
+
+/// The milestones matter while somebody is to become a voter.
+fn changes(changes: &Changes, local: &Local, to: &mut impl Hasher) {
+    let patience = PATIENCE * local.config.max_election_timeout;
+    let waiting = changes.waiting.as_ref();
+    waiting.map(|(token, change, since)| (token, change, age(*since, local, patience))).hash(to);
+    (&changes.begun, changes.asked).hash(to);
+    let left = |one: &Leaving| (age(one.since, local, patience), one.round, one.handed);
+    changes.leaving.as_ref().map(left).hash(to);
+    let Milestones { close, next, at } = changes.milestones;
+    let matters = waiting.is_some() || !local.membership().wishes.is_empty();
+    matters.then(|| (close, next, at.since(local.now))).hash(to);
 }
 
 fn progress(peer: &Progress, local: &Local, to: &mut impl Hasher) {

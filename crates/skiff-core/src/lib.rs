@@ -4,6 +4,7 @@
 
 extern crate alloc;
 
+mod change;
 mod codec;
 mod config;
 mod disk;
@@ -33,6 +34,7 @@ mod role;
 mod status;
 mod types;
 
+pub use change::Change;
 pub use codec::Malformed;
 pub use config::{Config, Options, Recovered};
 pub use entry::{Entry, Payload};

@@ -19,7 +19,7 @@ use crate::{
 /// | disk | [`Persist`](Self::Persist) |
 /// | machine | [`Apply`](Self::Apply), [`ReadReady`](Self::ReadReady) |
 /// | net | [`Send`](Self::Send) |
-/// | free | [`Load`](Self::Load), [`Rejected`](Self::Rejected), [`Event`](Self::Event), [`Stop`](Self::Stop) |
+/// | free | [`Load`](Self::Load), [`Done`](Self::Done), [`Rejected`](Self::Rejected), [`Event`](Self::Event), [`Stop`](Self::Stop) |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Make this durable, then say [`Persisted`](crate::Input::Persisted). One is outstanding at a
@@ -54,6 +54,11 @@ pub enum Output {
         term: Term,
         /// What to say.
         message: Message,
+    },
+    /// What was asked for is so: a change of membership is committed.
+    Done {
+        /// The request.
+        token: Token,
     },
     /// This request will get no other answer.
     Rejected {
@@ -127,6 +132,11 @@ pub enum Event {
         matched: Index,
         /// Where its log ends now.
         last: Index,
+    },
+    /// This node is a member no longer, and that is committed.
+    Removed {
+        /// Where the membership stands that is without it.
+        index: Index,
     },
     /// A follower needs entries that this node's log no longer has.
     NeedsSnapshot {

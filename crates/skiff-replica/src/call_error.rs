@@ -263,6 +263,8 @@ impl From<Refused> for CommandError {
             Refused::ResponseLost => Self::ResponseLost,
             Refused::Unsupported { what } => Self::Unsupported { what },
             Refused::Other(refusal) => Self::Other(refusal),
+            // Nobody refuses a command for that.
+            change @ Refused::Change { .. } => Self::Other(Box::new(change.into())),
         }
     }
 }
@@ -276,6 +278,7 @@ impl From<Refused> for ReadError {
             Refused::Busy { bytes } => Self::Busy { bytes },
             // Nobody refuses a read for that.
             other @ (Refused::Full { .. }
+            | Refused::Change { .. }
             | Refused::SessionExpired
             | Refused::Acknowledged
             | Refused::SessionsFull { .. }

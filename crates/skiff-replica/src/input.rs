@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use skiff_core::{Entry, Index, Instant, LoadError, LoadId, Position, Token, WriteId};
 use skiff_storage::{Recovered, Room, StoreError};
-use skiff_transport::{Consistency, SessionAsk, Signal};
+use skiff_transport::{Consistency, MemberChange, SessionAsk, Signal};
 
 use crate::{job::LinkId, refused::Refused};
 
@@ -171,4 +171,9 @@ pub enum Call {
     /// To read the machine. Answered by [`Job::ReadReady`](crate::Job::ReadReady) or
     /// [`Job::Refuse`](crate::Job::Refuse).
     Read(Consistency),
+    /// To have the members changed. Answered by [`Job::Done`](crate::Job::Done) or
+    /// [`Job::Refuse`](crate::Job::Refuse).
+    Change(MemberChange),
+    /// To be a member no longer. Answered like a change.
+    Leave,
 }

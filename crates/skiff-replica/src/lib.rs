@@ -4,6 +4,7 @@
 mod applier;
 mod call_error;
 mod calls;
+mod change_error;
 mod error;
 mod event;
 mod forming;
@@ -23,6 +24,7 @@ mod vacancy;
 
 pub use applier::{Applier, ApplyError};
 pub use call_error::{CommandError, ReadError};
+pub use change_error::{ChangeError, Why};
 pub use error::{ReplicaError, StartError};
 pub use event::{Event, Refusal, State};
 pub use input::{Call, Input, NotMended};
@@ -40,5 +42,5 @@ pub use skiff_core::{Apply, Index, Instant, LogTime, Position, Term, Token};
 pub use skiff_storage as storage;
 pub use skiff_storage::{InstanceId, Standing};
 pub use skiff_transport as transport;
-pub use skiff_transport::{Consistency, SessionAsk};
+pub use skiff_transport::{Consistency, MemberChange, SessionAsk};
 pub use status::{PeerProgress, PeerStatus, Status, TrailsBy, Waiting};

@@ -7,7 +7,7 @@ use skiff_storage::InstanceId;
 use skiff_transport as wire;
 pub use skiff_transport::Outcome;
 
-use crate::call_error::CommandError;
+use crate::{call_error::CommandError, change_error::Why};
 
 /// Who leads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -120,6 +120,13 @@ pub enum Refused {
         /// What.
         what: String,
     },
+    /// The members cannot be changed so.
+    Change {
+        /// Why, for programs.
+        why: Why,
+        /// Why, and what to do.
+        message: String,
+    },
     /// Another node refused, for a reason this version does not know.
     Other(Box<wire::Refusal>),
 }
@@ -164,6 +171,9 @@ impl From<Refused> for wire::Refusal {
     fn from(refused: Refused) -> Self {
         let error = match refused {
             Refused::Other(refusal) => return *refusal,
+            Refused::Change { why, message } => {
+                return Self { code: why.code().to_owned(), message, ..Self::default() };
+            }
             refused => CommandError::from(refused),
         };
         let message = match &error {
@@ -206,7 +216,10 @@ impl From<wire::Refusal> for Refused {
             (code::SESSIONS_FULL, _) => Self::SessionsFull { reason: refusal.message },
             (code::RESPONSE_LOST, _) => Self::ResponseLost,
             (code::UNSUPPORTED, _) => Self::Unsupported { what: refusal.message },
-            _ => Self::Other(Box::new(refusal)),
+            (code, _) => match Why::of_code(code) {
+                Some(why) => Self::Change { why, message: refusal.message },
+                None => Self::Other(Box::new(refusal)),
+            },
         }
     }
 }

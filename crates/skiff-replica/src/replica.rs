@@ -1,12 +1,15 @@
 //! A whole node without I/O: what happened in, jobs out.
 
+mod admission;
 mod calling;
+mod changing;
 mod fetching;
 mod founding;
 mod genesis;
 mod member;
 mod mending;
 mod peering;
+mod roster;
 mod view;
 
 use std::{
@@ -16,7 +19,7 @@ use std::{
 
 use skiff_core::{self as core, Index, Instant, LoadId, Membership, Raft, Token};
 use skiff_storage::{Identity, Standing};
-use skiff_transport::Hello;
+use skiff_transport::{Hello, MemberChange};
 
 pub(crate) use self::{
     fetching::Fetches, founding::Entering, genesis::GENESIS, member::Member, mending::Mending,
@@ -94,6 +97,8 @@ enum Phase {
     Mending(Box<Mending>),
     /// It is a member, and the core runs.
     Member(Box<Member>),
+    /// It is a member no longer.
+    Removed,
 }
 
 impl Replica {
@@ -158,6 +163,7 @@ impl Replica {
         if matches!(self.phase, Phase::Fresh) && !self.stopped {
             self.survey();
         }
+        self.follow_members();
         self.calls.trim();
     }
 
@@ -174,6 +180,11 @@ impl Replica {
                     Call::Command(command) => Wanted::Command(Proposal::Command(command)),
                     Call::Session(ask) => Wanted::Command(Proposal::Session(ask)),
                     Call::Read(consistency) => Wanted::Read(consistency),
+                    Call::Change(change) => Wanted::Change(change),
+                    Call::Leave => {
+                        let name = self.identity.name.clone();
+                        Wanted::Change(MemberChange::Remove { name })
+                    }
                 };
                 self.call(token, wanted, deadline);
             }
@@ -225,7 +236,7 @@ impl Replica {
         }
         let core = match &self.phase {
             Phase::Fresh => self.fresh_deadline(),
-            Phase::Entering(_) => None,
+            Phase::Entering(_) | Phase::Removed => None,
             Phase::Mending(mending) => mending.deadline(),
             Phase::Member(member) => member.raft.deadline(),
         };
@@ -251,7 +262,7 @@ impl Replica {
     pub fn raft(&self) -> Option<&Raft> {
         match &self.phase {
             Phase::Member(member) => Some(&member.raft),
-            Phase::Fresh | Phase::Entering(_) | Phase::Mending(_) => None,
+            Phase::Fresh | Phase::Entering(_) | Phase::Mending(_) | Phase::Removed => None,
         }
     }
 
@@ -264,7 +275,7 @@ impl Replica {
     /// The members of the cluster, as far as this node knows.
     fn membership(&self) -> Option<&Membership> {
         match &self.phase {
-            Phase::Fresh | Phase::Entering(_) => None,
+            Phase::Fresh | Phase::Entering(_) | Phase::Removed => None,
             Phase::Mending(mending) => Some(&mending.membership),
             Phase::Member(member) => Some(member.raft.membership()),
         }

@@ -18,7 +18,7 @@ use skiff_core::{Entry, HardState, Index, Position, Term, Write};
 use self::entries::Entries;
 use crate::{
     error::StoreError,
-    identity::{Identity, Opening},
+    identity::{Identity, Opening, Standing},
     recovered::Recovered,
     span::Span,
     store::{Done, LogReader, LogStore, Persistence, SnapshotMeta, SnapshotStore, Store, Written},
@@ -55,6 +55,12 @@ impl Persistence for MemoryPersistence {
         let identity = {
             let mut kept = lock(&self.node.identity);
             let identity = match kept.as_ref() {
+                Some(removed) if opening.rejoin && removed.standing == Standing::Removed => {
+                    let fresh_name = opening.reopen(removed)?.name;
+                    *self.node.log.write().unwrap_or_else(PoisonError::into_inner) = Log::default();
+                    lock(&self.node.snapshots).clear();
+                    Opening { fresh_name, ..opening.clone() }.fresh()
+                }
                 Some(identity) => opening.reopen(identity)?,
                 None => opening.fresh(),
             };

@@ -13,8 +13,8 @@ pub mod wire;
 pub use adapter::{CallAdapter, CallTransport};
 pub use call::{Call, CallConnection, CallReply, Calls, Reply};
 pub use envelope::{
-    Answer, Ask, Body, Consistency, Envelope, Fetch, Fetched, Found, Genesis, Hello, Listed,
-    Outcome, Refusal, Request, SessionAsk, Standing,
+    Admission, Answer, Ask, Body, Consistency, Envelope, Fetch, Fetched, Found, Genesis, Hello,
+    Joins, Listed, MemberChange, Newcomer, Outcome, Refusal, Request, SessionAsk, Standing,
 };
 pub use memory::{MemoryNetwork, MemoryTransport};
 pub use transport::{

@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use skiff_replica::{
     Call, CommandError, Encoded, Event, Index, Input, Instant, Job, LinkId, Outcome, Refused,
-    Replica, Snapshots, State, StateMachine, Token,
+    Replica, Snapshots, Standing, State, StateMachine, Token,
     core::{LoadError, Write},
     is_remote,
     storage::{Done, LogStore, SnapshotStore, StoreError, Written},
@@ -178,6 +178,10 @@ impl<M: Snapshots> Driver<M> {
                 let token = self.callers.enter(Caller::Read(reply));
                 self.step(Input::Call { token, call: Call::Read(consistency), deadline });
             }
+            Note::Change { call, deadline, reply } => {
+                let token = self.callers.enter(Caller::Change(reply));
+                self.step(Input::Call { token, call, deadline });
+            }
             Note::Accepted(connection) => {
                 self.accepted += 1;
                 self.listen(LinkId::Accepted(self.accepted), connection);
@@ -277,6 +281,11 @@ impl<M: Snapshots> Driver<M> {
                 self.step(Input::Responded { token, result });
             }
             Job::Respond { token, response } => self.respond(token, &response),
+            Job::Done { token } => {
+                if let Some(Caller::Change(reply)) = self.callers.leave(token) {
+                    let _gone = reply.send(Ok(()));
+                }
+            }
             Job::Refuse { token, reason } => self.refuse(token, reason),
             Job::Event(event) => self.tell(event),
             Job::Stop(result) => {
@@ -299,6 +308,9 @@ impl<M: Snapshots> Driver<M> {
                 let _gone = reply.send(Err(reason.into()));
             }
             Some(Caller::Read(reply)) => {
+                let _gone = reply.send(Err(reason.into()));
+            }
+            Some(Caller::Change(reply)) => {
                 let _gone = reply.send(Err(reason.into()));
             }
             None => self.refuse_in_machine(token, reason),
@@ -372,7 +384,7 @@ impl<M: Snapshots> Driver<M> {
             match self.callers.leave(token) {
                 Some(Caller::Command(reply)) => callers.push((token, Waiter::Command(reply))),
                 Some(Caller::Session(reply)) => callers.push((token, Waiter::Session(reply))),
-                Some(Caller::Read(_)) | None => {}
+                Some(Caller::Read(_) | Caller::Change(_)) | None => {}
             }
         }
         Arc::new(Mutex::new(callers))
@@ -400,7 +412,7 @@ impl<M: Snapshots> Driver<M> {
             Some(Caller::Session(reply)) => {
                 let _gone = reply.send(Ok(response.clone()));
             }
-            Some(Caller::Read(_)) | None => {}
+            Some(Caller::Read(_) | Caller::Change(_)) | None => {}
         }
     }
 
@@ -426,7 +438,8 @@ impl<M: Snapshots> Driver<M> {
         if at_once || self.now.since(self.told_at) >= crate::clock::nanos(STATUS_EVERY) {
             self.told_at = self.now;
             let status = self.replica.status();
-            if status.core.is_none() && self.status.borrow().last > 0 {
+            let removed = status.standing == Standing::Removed;
+            if status.core.is_none() && self.status.borrow().last > 0 && !removed {
                 return; // The replica has ended, and its core is gone.
             }
             let status = Status::from(status);

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use skiff_replica::{
-    CommandError, Input, Instant, Outcome, ReadError, StateMachine,
+    Call, ChangeError, CommandError, Input, Instant, Outcome, ReadError, StateMachine,
     core::Entry,
     transport::{Connection, Consistency, SessionAsk},
 };
@@ -22,12 +22,16 @@ pub(crate) type SessionReply = oneshot::Sender<Result<bytes::Bytes, CommandError
 /// How a reader learns that it may read.
 pub(crate) type ReadReply = oneshot::Sender<Result<(), ReadError>>;
 
+/// How somebody who wants the members changed learns that they are.
+pub(crate) type ChangeReply = oneshot::Sender<Result<(), ChangeError>>;
+
 /// One thing for a node's task.
 pub(crate) enum Note<M: StateMachine> {
     Input(Input),
     Command { command: bytes::Bytes, deadline: Instant, reply: CommandReply<M> },
     Session { ask: SessionAsk, deadline: Instant, reply: SessionReply },
     Read { consistency: Consistency, deadline: Instant, reply: ReadReply },
+    Change { call: Call, deadline: Instant, reply: ChangeReply },
     Accepted(Arc<dyn Connection>),
     Status(oneshot::Sender<Status>),
 }

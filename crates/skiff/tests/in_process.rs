@@ -115,8 +115,6 @@ async fn what_is_not_there_yet_says_so() {
     let position = skiff::EntryPosition::default();
     let path = std::path::Path::new("never-written");
     let answers = [
-        node.leave().await,
-        node.rejoin().await,
         node.transfer_leadership(None).await,
         node.outcome(position).await.map(drop),
         node.snapshot().await,

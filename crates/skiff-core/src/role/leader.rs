@@ -1,14 +1,15 @@
 //! The leader (dissertation 3.5): replicates its log, decides what is committed, and makes sure
 //! that it is still followed.
 
+pub(crate) mod change;
 mod commit;
 mod reads;
 mod replication;
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 
 pub(crate) use self::reads::Reader;
-use self::reads::Reads;
+use self::{change::Changes, reads::Reads};
 use crate::{
     entry::{Entry, Payload},
     error::Reject,
@@ -42,6 +43,7 @@ pub(crate) struct Leader {
     /// What another voter had, and since when.
     pub(crate) outdone: Option<(Index, Instant)>,
     pub(crate) reads: Reads,
+    pub(crate) changes: Changes,
 }
 
 impl Leader {
@@ -58,6 +60,7 @@ impl Leader {
             lagging: None,
             outdone: None,
             reads: Reads::default(),
+            changes: Changes::new(local.log.last_index(), local.now),
         };
         leader.sync_peers(local);
         if local.config.options.noop {
@@ -66,13 +69,18 @@ impl Leader {
         leader
     }
 
-    /// Brings the list of peers in line with the membership.
-    pub(crate) fn sync_peers(&mut self, local: &Local) {
-        let others: BTreeSet<NodeId> =
-            local.membership().members().filter(|id| *id != local.id()).collect();
+    /// Brings the list of peers in line with the membership. Whoever is removed stays on it until that is
+    /// committed, and is told then.
+    pub(crate) fn sync_peers(&mut self, local: &mut Local) {
+        let mut others = local.members.concerned(local.log.committed());
+        others.remove(&local.id());
         self.peers.retain(|id, progress| {
             self.seq_floor = self.seq_floor.max(progress.seq);
-            others.contains(id)
+            let stays = others.contains(id);
+            if !stays && let Some(index) = local.is_without(*id) {
+                local.promise(*id, Message::Removed { index }, Gate::Term);
+            }
+            stays
         });
         let floor = self.seq_floor;
         let next = local.log.last_index().next();
@@ -98,6 +106,9 @@ impl Leader {
         payload: Payload,
         time: LogTime,
     ) {
+        if self.changes.leaving.is_some() {
+            return local.reject(token, Reject::NotLeader { leader: None });
+        }
         let (size, limit) = (payload.size(), local.config.command_bytes);
         if size > limit {
             return local.reject(token, Reject::TooLarge { size, limit });
@@ -121,6 +132,7 @@ impl Leader {
 
     pub(crate) fn cancel(&mut self, token: Token) {
         self.reads.cancel(token);
+        self.cancel_change(token);
     }
 
     /// Something became durable here.
@@ -129,6 +141,7 @@ impl Leader {
             self.advance_commit(local);
         }
         self.confirm_reads(local);
+        self.tend_changes(local);
     }
 
     /// The connection to a member broke.
@@ -139,7 +152,7 @@ impl Leader {
     }
 
     /// Time passes: signs of life, check-quorum (dissertation 6.2), and a look at the own disk.
-    pub(crate) fn tick(&mut self, local: &Local) -> Transition {
+    pub(crate) fn tick(&mut self, local: &mut Local) -> Transition {
         if local.now >= self.heartbeat_at {
             self.heartbeat_at = local.now.after(local.config.heartbeat_interval);
             self.round = self.round.next();
@@ -147,7 +160,10 @@ impl Leader {
                 (progress.load_failed, progress.life_due) = (false, true);
             }
         }
-        if !self.is_followed(local) || self.has_a_worse_disk(local) {
+        self.pass_milestone(local);
+        self.tend_changes(local);
+        self.give_up_waiting(local);
+        if !self.is_followed(local) || self.has_a_worse_disk(local) || self.has_left(local) {
             return Transition::Follow { term: local.hard.term, leader: None };
         }
         Transition::Stay
@@ -254,6 +270,7 @@ impl Leader {
                 local.reject(token, Reject::NotLeader { leader });
             }
         }
+        self.retire_changes(local, leader);
         let known = local.log.committed();
         let answered = if planted(Mutant::LostOfficeUntold) { Index(u64::MAX) } else { known };
         for (index, token) in local.machine.take_proposals_after(answered) {

@@ -75,6 +75,8 @@ fn hello(from: NodeId, source: &mut Source<'_>) -> Hello {
         list_closed: source.byte() < 200,
         list,
         unresolved: if source.byte() < 220 { Vec::new() } else { source.list(4, |s| s.text(20)) },
+        joins: said::joins(source),
+        named: source.flag(),
     }
 }
 

@@ -32,6 +32,7 @@ impl Replica {
                 self.calls.advance(token, Stage::Responding);
                 self.jobs.push_back(Job::Describe { token });
             }
+            Wanted::Change(_) => self.route(token, wanted),
             Wanted::Command(command) => match self.judge_command(token, command) {
                 Ok(()) => self.route(token, wanted),
                 Err(refused) => self.refuse(token, *refused),
@@ -78,6 +79,9 @@ impl Replica {
             }
             return self.hold(token, wanted);
         }
+        if let Wanted::Change(change) = wanted {
+            return self.route_change(token, change);
+        }
         let Phase::Member(member) = &mut self.phase else {
             return self.hold_or_refuse(token, wanted);
         };
@@ -119,7 +123,7 @@ impl Replica {
     fn read_by_core(&mut self, token: Token, wanted: Wanted) {
         let query = match wanted {
             Wanted::Query { query, .. } => Some(query),
-            Wanted::Read(_) | Wanted::Command(_) | Wanted::Describe => None,
+            Wanted::Read(_) | Wanted::Command(_) | Wanted::Change(_) | Wanted::Describe => None,
         };
         self.calls.advance(token, Stage::Reading(query));
         self.step_core(core::Input::Read { token });
@@ -129,13 +133,13 @@ impl Replica {
     fn read_here(&mut self, token: Token, wanted: Wanted) {
         let query = match wanted {
             Wanted::Query { query, .. } => Some(query),
-            Wanted::Read(_) | Wanted::Command(_) | Wanted::Describe => None,
+            Wanted::Read(_) | Wanted::Command(_) | Wanted::Change(_) | Wanted::Describe => None,
         };
         let index = match &self.phase {
             Phase::Member(member) => member.applied,
             // Its machine has not been brought to any state yet.
             Phase::Mending(_) => return self.refuse(token, Refused::NotLeader { leader: None }),
-            Phase::Fresh | Phase::Entering(_) => Index::ZERO,
+            Phase::Fresh | Phase::Entering(_) | Phase::Removed => Index::ZERO,
         };
         self.calls.advance(token, Stage::Reading(query));
         if let Some(job) = self.read_ready(token, index) {
@@ -187,7 +191,7 @@ impl Replica {
     fn is_sole_voter(&self) -> bool {
         let me = self.identity.node;
         match &self.phase {
-            Phase::Fresh | Phase::Mending(_) => false,
+            Phase::Fresh | Phase::Mending(_) | Phase::Removed => false,
             Phase::Entering(_) => self.founded_alone(),
             Phase::Member(member) => {
                 let membership = member.raft.membership();
@@ -196,8 +200,9 @@ impl Replica {
         }
     }
 
-    fn hold_or_refuse(&mut self, token: Token, wanted: Wanted) {
-        if matches!(self.phase, Phase::Fresh) || !self.may_wait_for_leader(token) {
+    pub(super) fn hold_or_refuse(&mut self, token: Token, wanted: Wanted) {
+        let may_wait = matches!(wanted, Wanted::Change(_)) || self.may_wait_for_leader(token);
+        if matches!(self.phase, Phase::Fresh | Phase::Removed) || !may_wait {
             return self.refuse(token, Refused::NotLeader { leader: None });
         }
         self.hold(token, wanted);
@@ -222,7 +227,7 @@ impl Replica {
     }
 
     /// Lets a call wait here until there is a leader, or its deadline.
-    fn hold(&mut self, token: Token, wanted: Wanted) {
+    pub(super) fn hold(&mut self, token: Token, wanted: Wanted) {
         let is_command = matches!(wanted, Wanted::Command(_));
         if is_command && self.vacancy.why_not().is_some() && self.is_sole_voter() {
             return self.refuse_for_room(token);
@@ -295,6 +300,7 @@ impl Replica {
                 (Wanted::Query { query, consistency }, bytes)
             }
             Ask::Status => (Wanted::Describe, 0),
+            Ask::Change(change) => (Wanted::Change(change), 0),
             _ => return self.refusals.count_one(),
         };
         let under_way = self.calls.remote_bytes();
@@ -311,6 +317,11 @@ impl Replica {
     /// The node a call was passed on to answers.
     pub(super) fn answered(&mut self, link: LinkId, answer: Answer) {
         let token = Token(answer.id);
+        if let Some(Stage::Asked { link: asked, .. }) = self.calls.stage(token)
+            && *asked == link
+        {
+            return self.change_answered(token, answer.result.map_err(Refused::from));
+        }
         let Some(Stage::Forwarded { link: asked, command }) = self.calls.stage(token) else {
             return;
         };
@@ -359,7 +370,7 @@ impl Replica {
         }
     }
 
-    fn answer(&mut self, origin: Origin, result: Result<Bytes, Refused>) {
+    pub(super) fn answer(&mut self, origin: Origin, result: Result<Bytes, Refused>) {
         if self.links.peer(origin.link).is_some() {
             let answer = Answer { id: origin.id, result: result.map_err(Into::into) };
             self.send(origin.link, Body::Answer(Box::new(answer)));
@@ -370,7 +381,7 @@ impl Replica {
     pub(super) fn cancel(&mut self, token: Token) {
         let Some((stage, _)) = self.calls.give_up(token) else { return };
         // What is in the log stays there, and its answer finds nobody: nothing to look for.
-        if let Stage::Reading(_) = stage {
+        if let Stage::Reading(_) | Stage::Changing(_) = stage {
             self.step_core(core::Input::Cancel { token });
         }
     }
@@ -378,8 +389,12 @@ impl Replica {
     /// A call's deadline has passed.
     pub(super) fn expire(&mut self, token: Token) {
         let Some(stage) = self.calls.stage(token) else { return };
+        if let Stage::Inviting(change) = stage {
+            let refused = self.nobody_there(change);
+            return self.refuse(token, refused);
+        }
         let (outcome, position) = self.effect(stage);
-        if let Stage::Reading(_) = stage {
+        if let Stage::Reading(_) | Stage::Changing(_) = stage {
             self.step_core(core::Input::Cancel { token });
         }
         if planted(Mutant::AnswersTwice) && !is_remote(token) {
@@ -402,10 +417,13 @@ impl Replica {
                 let outcome = if failed { Outcome::Unknown } else { Outcome::AppliedResponseLost };
                 (outcome, Some(self.entry_position(*position)))
             }
-            Stage::Forwarded { .. } => (Outcome::Unknown, None),
+            Stage::Forwarded { .. } | Stage::Asked { .. } | Stage::Changing(_) => {
+                (Outcome::Unknown, None)
+            }
             Stage::Done
             | Stage::Arrived
             | Stage::Held(_)
+            | Stage::Inviting(_)
             | Stage::Reading(_)
             | Stage::Responding => (Outcome::NotApplied, None),
         }
@@ -417,6 +435,7 @@ impl Replica {
         for token in self.calls.find(lost) {
             self.refuse(token, Refused::Disconnected);
         }
+        self.lose_changes(link);
         for token in self.calls.of_link(link) {
             self.cancel(token);
         }

@@ -1,8 +1,10 @@
 //! The core of a member, and what becomes of all it puts out.
 
+use std::sync::Arc;
+
 use skiff_core::{
-    self as core, Entry, Fault, Index, Instant, LoadError, LoadId, LogTime, NodeId, Output, Raft,
-    Reject, StateName, Token, WriteId,
+    self as core, Entry, Fault, Index, Instant, LoadError, LoadId, LogTime, Membership, NodeId,
+    Output, Raft, Reject, StateName, Token, WriteId,
     mutants::{Mutant, planted},
 };
 use skiff_transport::{Body, Genesis};
@@ -25,6 +27,9 @@ pub(crate) struct Member {
     /// The machine has applied everything up to here.
     pub(crate) applied: Index,
     clock: Clock,
+    /// The members that were last followed, and those that were last told.
+    pub(super) latest: Arc<Membership>,
+    pub(super) committed: Arc<Membership>,
 }
 
 /// The log's time, as a leader tells it: that of the last entry when it was elected, plus the time
@@ -41,7 +46,14 @@ impl Member {
     pub(crate) fn new(raft: Raft, genesis: Genesis, last_time: LogTime, now: Instant) -> Self {
         let applied = raft.status().applied;
         let clock = Clock { latest: last_time, begun: last_time, begun_at: now };
-        Self { raft, genesis, applied, clock }
+        let latest = Arc::clone(raft.membership());
+        let committed = Arc::clone(&raft.committed_membership().1);
+        Self { raft, genesis, applied, clock, latest, committed }
+    }
+
+    /// Since when this node leads, if it does.
+    pub(super) const fn leads_since(&self) -> Instant {
+        self.clock.begun_at
     }
 
     pub(crate) const fn log_time(&self, now: Instant) -> LogTime {
@@ -81,6 +93,10 @@ impl Replica {
                 let link = self.links.path(to)?;
                 let envelope = self.envelope(to, Body::Raft { term, message });
                 Some(Job::Send { link, envelope })
+            }
+            Output::Done { token } => {
+                self.done(token);
+                None
             }
             Output::Rejected { token, reason } => {
                 self.rejected(token, reason);
@@ -123,6 +139,7 @@ impl Replica {
             core::Event::Reverted { node, matched, last } => {
                 Event::Reverted { node, matched, last }
             }
+            core::Event::Removed { .. } => return self.removed(),
             core::Event::NeedsSnapshot { node, next } => Event::NeedsSnapshot { node, next },
             core::Event::SlowDisk { write } => Event::SlowDisk { write },
             core::Event::WriteRefused { write } => {
@@ -208,6 +225,10 @@ impl Replica {
 
     /// The core gives no result for a request.
     fn rejected(&mut self, token: Token, reason: Reject) {
+        if let Some(Stage::Changing(change)) = self.calls.stage(token) {
+            let change = change.clone();
+            return self.change_rejected(token, change, reason);
+        }
         let position = |position| self.entry_position(position);
         let refused = match reason {
             Reject::NotLeader { leader } => {

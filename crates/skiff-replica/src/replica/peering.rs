@@ -83,7 +83,7 @@ impl Replica {
     }
 
     /// A connection is gone, and with it what was under way on it.
-    fn lose(&mut self, link: LinkId, reason: &str) {
+    pub(super) fn lose(&mut self, link: LinkId, reason: &str) {
         if let Some(lost) = self.links.lose(link)
             && lost.last
         {
@@ -143,6 +143,11 @@ impl Replica {
                 self.hear_last_word(link, Body::Genesis(genesis));
             }
             Body::Genesis(genesis) if is_member => self.take_genesis(link, *genesis),
+            Body::Admission(admission) if is_member => self.take_admission(link, *admission),
+            Body::Newcomer(newcomer) if is_member && is_ours => self.hear_of_newcomer(&newcomer),
+            Body::NotYet { reason, removed } if is_member => {
+                self.hear_not_yet(link, &reason, removed);
+            }
             Body::Fetch(fetch) if is_member && is_ours => self.fetch(link, *fetch),
             Body::Fetched(fetched) if is_member && is_ours => self.fetched(from, *fetched),
             Body::Request(request) => self.request(link, *request),
@@ -192,21 +197,11 @@ impl Replica {
             self.tell(Event::PeerConnected(status));
         }
         if is_fresh && matches!(self.phase, Phase::Member(_)) {
-            self.meet_fresh(link, node, first);
+            self.meet_fresh(link, node);
         }
+        self.tell_removed(link, node);
         self.release_held();
         self.mend_on();
-    }
-
-    /// A member meets a node that belongs to no cluster yet.
-    fn meet_fresh(&mut self, link: LinkId, node: NodeId, first: bool) {
-        if self.is_member(node) {
-            return self.send_genesis(link);
-        }
-        let Some(peer) = self.links.peer(link).filter(|_| first) else { return };
-        let (name, address) = (peer.hello.name.clone(), self.links.address(link));
-        let replaces = self.raft().and_then(|raft| member_named(raft.membership(), &name));
-        self.tell(Event::AdmissionUnsupported { name, node, address, replaces });
     }
 
     /// Whoever takes a place closes the connections of who had it.
@@ -278,6 +273,7 @@ impl Replica {
             self.jobs.push_back(Job::Connect { link, address });
         }
         if self.say_again_at <= self.now {
+            self.note_addresses();
             self.say_hello_to_all();
         }
     }
@@ -300,7 +296,7 @@ impl Replica {
         // Only what is durable: it is held against a later run that knows less.
         let of_core = |core: &core::Raft| (core.durable_hard_state().term, core.durable());
         let (term, durable) = match &self.phase {
-            Phase::Fresh => Default::default(),
+            Phase::Fresh | Phase::Removed => Default::default(),
             Phase::Entering(entering) => entering.raft().map(of_core).unwrap_or_default(),
             Phase::Mending(mending) => mending.durable(),
             Phase::Member(member) => of_core(&member.raft),
@@ -322,6 +318,8 @@ impl Replica {
             list_closed: is_fresh && self.said.list_closed,
             list: if is_fresh { self.said.list.clone() } else { Vec::new() },
             unresolved: if is_fresh { self.said.unresolved.clone() } else { Vec::new() },
+            joins: self.joins(),
+            named: self.settings.named,
         }
     }
 
@@ -406,7 +404,9 @@ impl Replica {
                 vec![Waiting::Founding]
             }
             Phase::Mending(mending) => mending.waits(),
-            Phase::Entering(_) | Phase::Member(_) => Vec::new(),
+            Phase::Removed => vec![Waiting::Removed],
+            Phase::Member(_) => self.waits_for_voters(),
+            Phase::Entering(_) => Vec::new(),
         }
     }
 }

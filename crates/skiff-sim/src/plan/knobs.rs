@@ -62,6 +62,9 @@ pub struct Knobs {
     /// [`Settings::sessions_bytes`](skiff_replica::Settings::sessions_bytes).
     #[serde(default = "many")]
     pub sessions_bytes: u64,
+    /// The node that wants to be a learner where it is admitted, if one does.
+    #[serde(default)]
+    pub learner: Option<usize>,
     /// The shortest time a message travels.
     pub latency_min: u64,
     /// The longest.
@@ -114,6 +117,7 @@ impl Knobs {
             reserve_bytes: None,
             sessions_max: many(),
             sessions_bytes: many(),
+            learner: None,
             latency_min: 200_000,
             latency_max: 1_000_000,
             late: 0,

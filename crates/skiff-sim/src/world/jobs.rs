@@ -85,6 +85,7 @@ impl<W: Workload> World<'_, '_, W> {
                 self.reached.commands_forwarded += 1;
                 return self.answered(node, token, Answer::Response(response));
             }
+            Job::Done { token } => return self.answered(node, token, Answer::Done),
             Job::Refuse { token, reason } => {
                 return self.answered(node, token, Answer::Refused(reason));
             }
@@ -508,6 +509,15 @@ impl<W: Workload> World<'_, '_, W> {
                 self.reached.formed_by_joins += u64::from(founded && joined);
                 let crashed = self.nodes.iter().any(|node| node.starts > 1);
                 self.reached.formed_after_crash += u64::from(founded && crashed);
+            }
+            Told::MemberJoined { name, .. } if *name == format!("n{node}") => {
+                self.reached.admissions += 1;
+            }
+            Told::MemberPromoted { name, .. } if *name == format!("n{node}") => {
+                self.reached.promotions += 1;
+            }
+            Told::MemberLeft { name, .. } if *name == format!("n{node}") => {
+                self.reached.removals += 1;
             }
             Told::SlowDisk { .. } => self.reached.slow_disks += 1,
             Told::Reverted { node: peer, .. } => {

@@ -8,8 +8,8 @@ use skiff_core::{
 };
 
 use crate::{
-    Answer, Ask, Body, Consistency, Envelope, Fetch, Fetched, Found, Genesis, Hello, Listed,
-    Outcome, Refusal, Request, SessionAsk, Standing,
+    Admission, Answer, Ask, Body, Consistency, Envelope, Fetch, Fetched, Found, Genesis, Hello,
+    Joins, Listed, MemberChange, Newcomer, Outcome, Refusal, Request, SessionAsk, Standing,
 };
 
 pub(super) fn any_envelope() -> BoxedStrategy<Envelope> {
@@ -54,6 +54,9 @@ fn any_body() -> BoxedStrategy<Body> {
         1 => any_request().prop_map(|it| Body::Request(Box::new(it))),
         1 => any_answer().prop_map(|it| Body::Answer(Box::new(it))),
         1 => any_fetch().prop_map(|it| Body::Fetch(Box::new(it))),
+        1 => any_admission().prop_map(|it| Body::Admission(Box::new(it))),
+        1 => any_newcomer().prop_map(|it| Body::Newcomer(Box::new(it))),
+        1 => (text(), any::<bool>()).prop_map(|(reason, removed)| Body::NotYet { reason, removed }),
         1 => any_fetched().prop_map(|it| Body::Fetched(Box::new(it))),
         4 => raft.prop_map(|(term, message)| Body::Raft { term: Term(term), message }),
     ]
@@ -71,6 +74,7 @@ fn any_message() -> BoxedStrategy<Message> {
         any_append().prop_map(Message::Append),
         any_append_reply().prop_map(Message::AppendReply),
         Just(Message::TimeoutNow),
+        number().prop_map(|index| Message::Removed { index: Index(index) }),
         number().prop_map(|batch| Message::ReadIndex { batch }),
         (number(), option::of(number()))
             .prop_map(|(batch, index)| Message::ReadIndexReply { batch, index: index.map(Index) }),
@@ -121,6 +125,12 @@ fn any_membership() -> BoxedStrategy<Membership> {
                 set.insert(id);
                 membership.nodes.insert(id, Node { name, address });
             }
+            // Each learner by turns: none, to be a voter, to be one in place of another.
+            let other = membership.voters.first().copied();
+            for (at, id) in membership.learners.iter().enumerate().filter(|(at, _)| at % 3 > 0) {
+                let replaces = other.filter(|one| at % 3 == 2 && *one != NodeId(0));
+                membership.wishes.insert(*id, replaces);
+            }
             membership
         })
         .boxed()
@@ -152,7 +162,7 @@ fn any_hello() -> BoxedStrategy<Hello> {
     let who = (text(), option::of(any::<u128>()), text(), text(), standing);
     let state = (number(), number(), number(), any::<u32>());
     let listed = (text(), node_id()).prop_map(|(name, node)| Listed { name, node });
-    let list = (any::<bool>(), vec(listed, 0..5), vec(text(), 0..3));
+    let list = (any::<bool>(), vec(listed, 0..5), vec(text(), 0..3), joins(), any::<bool>());
     (who, state, list)
         .prop_map(|(who, state, list)| Hello {
             cluster: who.0,
@@ -167,8 +177,42 @@ fn any_hello() -> BoxedStrategy<Hello> {
             list_closed: list.0,
             list: list.1,
             unresolved: list.2,
+            joins: list.3,
+            named: list.4,
         })
         .boxed()
+}
+
+fn joins() -> impl Strategy<Value = Joins> {
+    prop_oneof![Just(Joins::Not), Just(Joins::AsVoter), Just(Joins::AsLearner)]
+}
+
+fn any_admission() -> BoxedStrategy<Admission> {
+    (any_membership(), any_genesis())
+        .prop_map(|(membership, genesis)| Admission { membership, genesis })
+        .boxed()
+}
+
+fn any_newcomer() -> BoxedStrategy<Newcomer> {
+    (node_id(), text(), text(), joins(), any::<bool>())
+        .prop_map(|(node, name, address, joins, named)| Newcomer {
+            node,
+            name,
+            address,
+            joins,
+            named,
+        })
+        .boxed()
+}
+
+fn any_change() -> BoxedStrategy<MemberChange> {
+    prop_oneof![
+        text().prop_map(|address| MemberChange::AddLearner { address }),
+        text().prop_map(|address| MemberChange::AddVoter { address }),
+        text().prop_map(|name| MemberChange::Remove { name }),
+        (text(), text()).prop_map(|(name, address)| MemberChange::Replace { name, address }),
+    ]
+    .boxed()
 }
 
 fn any_genesis() -> BoxedStrategy<Genesis> {
@@ -202,6 +246,7 @@ fn any_request() -> BoxedStrategy<Request> {
             Ask::Session(SessionAsk::Command { session, number, command })
         }),
         (1..=u64::MAX).prop_map(|session| Ask::Session(SessionAsk::End { session })),
+        any_change().prop_map(Ask::Change),
     ];
     (number(), number(), any::<u32>(), ask)
         .prop_map(|(id, timeout_ms, hops, ask)| Request { id, timeout_ms, hops, ask })
