@@ -132,6 +132,19 @@ Example:
   skiff sim --plan failures/seed-17.json --trace")]
     Sim(Sim),
 
+    /// See who belongs to the cluster, and change it while it serves
+    #[command(after_help = "\
+Whoever is added must run already, on an empty directory, and listen where it is added:
+  skiff serve --listen 127.0.0.1:7004 --data-dir n4 --wait
+  skiff member add 127.0.0.1:7004
+A node that is started with --peers, some of them members, is added at its own request.
+
+Example:
+  skiff member list
+  skiff member remove NAME
+  skiff member replace NAME 127.0.0.1:7005")]
+    Member(Member),
+
     /// Look into the log of a node that is not running, and change nothing
     #[command(after_help = "\
 Example:
@@ -176,6 +189,18 @@ pub(crate) struct Serve {
     /// One node by itself that keeps everything in memory
     #[arg(long)]
     pub(crate) dev: bool,
+
+    /// Belong to no cluster until `skiff member add` invites this node
+    #[arg(long, conflicts_with_all = ["peers", "bootstrap", "dev"])]
+    pub(crate) wait: bool,
+
+    /// In a cluster that exists, only receive the log: be no voter, ever
+    #[arg(long)]
+    pub(crate) learner: bool,
+
+    /// If this node was removed from its cluster, set its data aside and begin anew
+    #[arg(long)]
+    pub(crate) rejoin: bool,
 
     /// Allow listening where other machines can connect, without encryption or passwords
     #[arg(long)]
@@ -222,6 +247,63 @@ impl From<OnLostData> for skiff::OnLostData {
             OnLostData::Refuse => Self::Refuse,
         }
     }
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Member {
+    #[command(subcommand)]
+    pub(crate) command: MemberCommand,
+}
+
+/// What to do about the members.
+#[derive(Subcommand, Debug)]
+pub(crate) enum MemberCommand {
+    /// Print who belongs to the cluster
+    List(MemberList),
+    /// Invite the fresh node at an address
+    Add(MemberAdd),
+    /// Remove a member: it keeps its data, and stays out
+    Remove(MemberRemove),
+    /// Put the fresh node at an address in the place of a member, in one step
+    Replace(MemberReplace),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct MemberList {
+    #[command(flatten)]
+    pub(crate) nodes: Nodes,
+    /// Print a JSON array
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct MemberAdd {
+    /// Where it listens
+    pub(crate) address: String,
+    /// As a learner, which receives the log and does not vote
+    #[arg(long)]
+    pub(crate) learner: bool,
+    #[command(flatten)]
+    pub(crate) nodes: Nodes,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct MemberRemove {
+    /// Its name
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) nodes: Nodes,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct MemberReplace {
+    /// The name of the member that goes
+    pub(crate) name: String,
+    /// Where the node that comes listens
+    pub(crate) address: String,
+    #[command(flatten)]
+    pub(crate) nodes: Nodes,
 }
 
 #[derive(Args, Debug)]

@@ -8,6 +8,7 @@ mod failure;
 mod filesystem;
 mod keys;
 mod log;
+mod member;
 mod nodes;
 mod orders;
 mod random;
@@ -57,6 +58,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Demo(args) => runtime()?.block_on(demo::run(args)),
         Command::Bench(args) => bench::run(&args),
         Command::Sim(args) => sim::run(&args),
+        Command::Member(args) => runtime()?.block_on(member::run(args)),
         Command::Log(args) => log::run(&args),
     }
 }

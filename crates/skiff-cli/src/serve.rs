@@ -69,6 +69,12 @@ fn builder(args: &Serve) -> Builder<Kv> {
     if let Some(peers) = &args.peers {
         builder = builder.peers(peers);
     }
+    if args.learner {
+        builder = builder.learner();
+    }
+    if args.rejoin {
+        builder = builder.rejoin();
+    }
     if args.bootstrap || args.dev { builder.bootstrap() } else { builder }
 }
 
@@ -78,11 +84,12 @@ fn place(args: &Serve) -> Result<String, Failure> {
         return Ok("it keeps its data in memory, and alone".to_owned());
     };
     let alone = args.peers.as_ref().is_none_or(Vec::is_empty);
-    if alone && !args.bootstrap && is_empty(dir) {
+    if alone && !args.bootstrap && !args.wait && is_empty(dir) {
         return Err(Failure::usage(format!(
             "{} is empty, and no peers are named: there is nobody to form a cluster with. Either\n  \
              name the nodes of the cluster:    --peers 127.0.0.1:7001,127.0.0.1:7002,127.0.0.1:7003\n  \
              or found one of this node alone:  --bootstrap\n  \
+             or wait until a cluster invites it:  --wait\n  \
              or keep everything in memory:     --dev, without --data-dir",
             dir.display()
         )));

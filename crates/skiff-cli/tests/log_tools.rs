@@ -146,6 +146,7 @@ fn open(dir: &Path) -> Result<(Store, Recovered), StoreError> {
         fresh_name: String::new(),
         fresh_node: NodeId(1),
         on_lost_data: OnLostData::Mend,
+        rejoin: false,
     };
     let mut store = DiskPersistence::new(dir).segment_size(4 << 10).open(&opening)?;
     let recovered = store.log.load()?;

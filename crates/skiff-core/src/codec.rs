@@ -1,9 +1,15 @@
 //! The bytes of an entry's payload, the same on disk and on the wire: a kind number and a body.
 //!
-//! A membership is three lists of ids and one of nodes, each preceded by its length. All numbers
-//! are little-endian. A length is checked against the bytes that are left before it is believed.
+//! A membership is three lists of ids and one of nodes, each preceded by its length, and then further
+//! fields, each a number, a length and so many bytes. A field whose number is not known is ignored. All
+//! numbers are little-endian. A length is checked against the bytes that are left before it is believed.
 
-use alloc::{boxed::Box, collections::BTreeSet, string::String, vec::Vec};
+use alloc::{
+    boxed::Box,
+    collections::{BTreeMap, BTreeSet},
+    string::String,
+    vec::Vec,
+};
 
 use bytes::{Buf, BufMut, Bytes};
 use thiserror::Error;
@@ -19,6 +25,10 @@ const NOOP: u32 = 0;
 const COMMAND: u32 = 1;
 const MEMBERSHIP: u32 = 2;
 const SESSION: u32 = 3;
+
+/// The field of a membership that holds its wishes: a list of two ids each, the second zero if nobody is
+/// to be replaced.
+const WISHES: u32 = 1;
 
 /// Bytes that do not make a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -87,6 +97,15 @@ impl Membership {
                 out.put_slice(text.as_bytes());
             }
         }
+        if !self.wishes.is_empty() {
+            out.put_u32_le(WISHES);
+            put_length(&mut out, 4 + 32 * self.wishes.len());
+            put_length(&mut out, self.wishes.len());
+            for (id, replaces) in &self.wishes {
+                out.put_u128_le(id.0);
+                out.put_u128_le(replaces.unwrap_or_default().0);
+            }
+        }
         out
     }
 
@@ -107,8 +126,16 @@ impl Membership {
             let address = take_text(&mut from).ok_or(MALFORMED)?;
             membership.nodes.insert(id, Node { name, address });
         }
+        while !from.is_empty() {
+            let number = from.try_get_u32_le().map_err(|_| MALFORMED)?;
+            let field = take_bytes(&mut from).ok_or(MALFORMED)?;
+            if number == WISHES {
+                membership.wishes = take_wishes(field).ok_or(MALFORMED)?;
+            }
+        }
         let named = membership.members().all(|id| membership.nodes.contains_key(&id));
-        if named && from.is_empty() { Ok(membership) } else { Err(MALFORMED) }
+        let learn = membership.wishes.keys().all(|id| membership.learners.contains(id));
+        if named && learn { Ok(membership) } else { Err(MALFORMED) }
     }
 }
 
@@ -129,8 +156,23 @@ fn take_ids(from: &mut &[u8]) -> Option<BTreeSet<NodeId>> {
 }
 
 fn take_text(from: &mut &[u8]) -> Option<String> {
+    core::str::from_utf8(take_bytes(from)?).ok().map(String::from)
+}
+
+fn take_bytes<'a>(from: &mut &'a [u8]) -> Option<&'a [u8]> {
     let length = take_length(from, 1)?;
-    let (text, rest) = from.split_at_checked(length)?;
+    let (bytes, rest) = from.split_at_checked(length)?;
     *from = rest;
-    core::str::from_utf8(text).ok().map(String::from)
+    Some(bytes)
+}
+
+fn take_wishes(mut from: &[u8]) -> Option<BTreeMap<NodeId, Option<NodeId>>> {
+    let length = take_length(&mut from, 32)?;
+    let mut wishes = BTreeMap::new();
+    for _ in 0..length {
+        let id = NodeId(from.try_get_u128_le().ok()?);
+        let replaces = NodeId(from.try_get_u128_le().ok()?);
+        wishes.insert(id, (replaces != NodeId::default()).then_some(replaces));
+    }
+    from.is_empty().then_some(wishes)
 }

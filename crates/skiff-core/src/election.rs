@@ -4,6 +4,7 @@ use crate::{
     message::{AppendOutcome, AppendReply, Message},
     mutants::{Mutant, planted},
     outbox::Gate,
+    output::Event,
     raft::Raft,
     role::{Role, Transition},
     types::{Index, NodeId, Position, Round, Term},
@@ -36,11 +37,19 @@ impl Raft {
                 Verdict::Settled
             }
             // The answer of one whose term is lower is as good: the term asked for is in it.
+            Message::Removed { index } => {
+                self.hear_removed(*index);
+                Verdict::Settled
+            }
             Message::PreVoteReply { .. } if term <= mine || planted(Mutant::PreVoteTermIgnored) => {
                 Verdict::Current
             }
             _ if term < mine => {
                 self.answer_stale(from, message);
+                Verdict::Settled
+            }
+            Message::Vote { .. } if self.tell_removed(from) && self.refuses_votes() => {
+                self.local.promise(from, Message::VoteReply { granted: false }, Gate::Term);
                 Verdict::Settled
             }
             Message::Vote { transfer: false, .. } if term > mine && self.refuses_votes() => {
@@ -79,6 +88,59 @@ impl Raft {
             self.transition(Transition::Follow { term: campaign, leader: None });
         }
         self.local.promise(from, Message::PreVoteReply { campaign, granted }, Gate::Term);
+        self.tell_removed(from);
+    }
+
+    /// Tells somebody who wants to campaign that it is no member any more, if that is so and committed. It
+    /// is answered all the same: it may know of a later membership. Whether it was told.
+    fn tell_removed(&mut self, from: NodeId) -> bool {
+        let Some(index) = self.local.is_without(from) else { return false };
+        if !planted(Mutant::RemovedUntold) {
+            self.local.promise(from, Message::Removed { index }, Gate::Term);
+        }
+        true
+    }
+
+    /// A node that cannot campaign and hears nobody asks whether it is still a member. It names no log, so
+    /// that nobody grants it anything.
+    pub(crate) fn ask_whether_removed(&mut self) {
+        let (me, local) = (self.id(), &mut self.local);
+        let is_member = local.members.ever_contained(me) && !local.removed;
+        if is_member && !local.membership().is_voter(me) && !local.config.options.fixed_membership {
+            let (campaign, last) = (local.hard.term.next(), Position::ZERO);
+            local.promise_others(&Message::PreVote { campaign, last }, Gate::Term);
+        }
+    }
+
+    /// Somebody says that this node is no member any more. What is known here may be newer.
+    fn hear_removed(&mut self, index: Index) {
+        let (known, membership) = self.local.members.latest();
+        let is_news = index > *known || (index == *known && !membership.contains(self.id()));
+        if (is_news || planted(Mutant::OldRemovalObeyed)) && !self.is_leader() {
+            self.be_removed(index);
+        }
+    }
+
+    /// What is committed here may say that this node is no member any more. A leader leaves first.
+    pub(crate) fn note_removal(&mut self) {
+        if !self.local.removed
+            && !self.is_leader()
+            && let Some(index) = self.local.is_without(self.id())
+        {
+            self.be_removed(index);
+        }
+    }
+
+    /// A node that was never a member, as far as it knows, is one to be.
+    fn be_removed(&mut self, index: Index) {
+        let local = &mut self.local;
+        if local.removed || !local.members.ever_contained(local.id()) {
+            return;
+        }
+        local.removed = true;
+        local.outbox.event(Event::Removed { index });
+        let term = local.hard.term;
+        self.transition(Transition::Follow { term, leader: None });
     }
 
     /// Somebody asks for this node's vote in the current term. Receivers do not look at their own
@@ -125,6 +187,7 @@ impl Raft {
             | Message::VoteReply { .. }
             | Message::AppendReply(_)
             | Message::TimeoutNow
+            | Message::Removed { .. }
             | Message::ReadIndexReply { .. } => return,
         };
         self.local.promise(from, reply, Gate::Term);

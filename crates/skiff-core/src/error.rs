@@ -42,6 +42,54 @@ pub enum Reject {
         /// What stood in the way.
         why: TransferFailure,
     },
+    /// Another change of the membership is under way. Try again once it is done.
+    #[error("another change of the membership is under way")]
+    ChangeInProgress,
+    /// No member is of this id, or it ceased to be one meanwhile.
+    #[error("{node} is not a member")]
+    UnknownNode {
+        /// The node.
+        node: NodeId,
+    },
+    /// The node was a member once. It can be one again only with another id.
+    #[error("{node} was removed once, and can come back only as a new node")]
+    WasRemoved {
+        /// The node.
+        node: NodeId,
+    },
+    /// A member has this name already.
+    #[error("the member {by} has this name already")]
+    NameTaken {
+        /// The member.
+        by: NodeId,
+    },
+    /// A member is at this address already.
+    #[error("the member {by} is at this address already")]
+    AddressTaken {
+        /// The member.
+        by: NodeId,
+    },
+    /// A voter cannot be made a learner, nor take another's place.
+    #[error("{node} is a voter already")]
+    AlreadyVoter {
+        /// The node.
+        node: NodeId,
+    },
+    /// Without it there would be no cluster.
+    #[error("{node} is the last voter, without which there is no cluster")]
+    LastVoter {
+        /// The node.
+        node: NodeId,
+    },
+    /// Of the voters to be too few answer, or their logs are too far behind.
+    #[error("too few of the voters to be answer and have caught up: {node} does not")]
+    Unready {
+        /// One that does not.
+        node: NodeId,
+    },
+    /// The members are set from outside.
+    #[error("the members are set from outside, not by agreement")]
+    FixedMembership,
     /// Leadership was lost after the entry was appended: it may or may not be committed later.
     #[error("leadership was lost after the entry {position} was appended")]
     LeadershipLost {
@@ -75,11 +123,7 @@ impl Reject {
                 Some(*position)
             }
             Self::Stopped { position } => *position,
-            Self::NotLeader { .. }
-            | Self::Busy { .. }
-            | Self::TooLarge { .. }
-            | Self::Transferring { .. }
-            | Self::NotTransferred { .. } => None,
+            _ => None,
         }
     }
 }

@@ -25,7 +25,11 @@ use crate::{
         Role,
         candidate::Candidate,
         follower::Follower,
-        leader::{DEAD, Leader, transfer::Transfer},
+        leader::{
+            DEAD, Leader,
+            change::{Changes, Leaving, Milestones, PATIENCE},
+            transfer::Transfer,
+        },
         pre_candidate::PreCandidate,
     },
     types::{Instant, NodeId},
@@ -39,7 +43,8 @@ impl Raft {
     pub fn fingerprint(&self, members: &[NodeId], to: &mut impl Hasher) {
         let local = &self.local;
         let due = local.election_at.map(|at| at.since(local.now));
-        (self.stopped.is_some(), local.hard, due, local.failed_rounds.min(DOUBLINGS_MAX)).hash(to);
+        (self.stopped.is_some(), local.removed).hash(to);
+        (local.hard, due, local.failed_rounds.min(DOUBLINGS_MAX)).hash(to);
         log(&local.log, to);
         disk(&local.disk, local, to);
         let machine = &local.machine;
@@ -122,12 +127,26 @@ fn leader(role: &Leader, local: &Local, members: &[NodeId], to: &mut impl Hasher
     role.reads.hash(to);
     transfer(role.transfer, local, to);
     role.tried_to_hand_over.hash(to);
+    changes(&role.changes, local, to);
     members.iter().filter_map(|id| role.peers.get(id)).for_each(|peer| progress(peer, local, to));
 }
 
 fn transfer(transfer: Option<Transfer>, local: &Local, to: &mut impl Hasher) {
     let left = |one: Transfer| (one.token, one.to, one.until.since(local.now), one.told);
     transfer.map(left).hash(to);
+}
+
+/// The milestones matter while somebody is to become a voter.
+fn changes(changes: &Changes, local: &Local, to: &mut impl Hasher) {
+    let patience = PATIENCE * local.config.max_election_timeout;
+    let waiting = changes.waiting.as_ref();
+    waiting.map(|(token, change, since)| (token, change, age(*since, local, patience))).hash(to);
+    (&changes.begun, changes.asked).hash(to);
+    let left = |one: &Leaving| (age(one.since, local, patience), one.round, one.handed);
+    changes.leaving.as_ref().map(left).hash(to);
+    let Milestones { close, next, at } = changes.milestones;
+    let matters = waiting.is_some() || !local.membership().wishes.is_empty();
+    matters.then(|| (close, next, at.since(local.now))).hash(to);
 }
 
 fn progress(peer: &Progress, local: &Local, to: &mut impl Hasher) {

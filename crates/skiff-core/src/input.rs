@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::{
+    change::Change,
     entry::Entry,
     error::LoadError,
     membership::Membership,
@@ -66,6 +67,14 @@ pub enum Input {
     Cancel {
         /// Names the request.
         token: Token,
+    },
+    /// Change who the members are, by agreement. Answered by [`Done`](crate::Output::Done) or
+    /// [`Rejected`](crate::Output::Rejected). Once begun, a change is carried on by whoever leads.
+    ChangeMembership {
+        /// Names the request; zero if nobody waits for it, and a caller's goes first.
+        token: Token,
+        /// The change.
+        change: Change,
     },
     /// Set who the members are, at once and without agreement. Only for the peers of the original's
     /// protocol ([`Options::fixed_membership`](crate::Options)); ignored otherwise. Two nodes that are

@@ -77,7 +77,19 @@ fn check_leader(raft: &Raft, leader: &Leader) -> Verdict {
             "only rounds that were sent are answered",
         )?;
     }
-    Ok(())
+    check_changes(raft)
+}
+
+/// A leader begins a change once something of its term is committed, and one after the other (4.1).
+fn check_changes(raft: &Raft) -> Verdict {
+    let local = &raft.local;
+    let (log, committed) = (&local.log, local.log.committed());
+    let pending = local.members.later.iter().rev().take_while(|(index, _)| *index > committed);
+    let own = |index: &Index| log.term_at(*index) == Some(local.hard.term);
+    let (count, any_own) =
+        pending.fold((0, false), |(count, any), (index, _)| (count + 1, any || own(index)));
+    must(!any_own || count == 1, "at most one change of membership is uncommitted")?;
+    must(!any_own || own(&committed), "no change begins before the term's first entry is committed")
 }
 
 /// What is remembered of a node from before a step.

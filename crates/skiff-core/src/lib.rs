@@ -4,6 +4,7 @@
 
 extern crate alloc;
 
+mod change;
 mod codec;
 mod config;
 mod disk;
@@ -37,6 +38,7 @@ mod term_history;
 mod types;
 mod weights;
 
+pub use change::Change;
 pub use codec::Malformed;
 pub use config::{Config, Options, Recovered};
 pub use entry::{Entry, Payload};

@@ -44,6 +44,8 @@ pub(crate) struct Local {
     pub(crate) failed_rounds: u32,
     /// Leadership that was on its way to another when this node left its office.
     pub(crate) handed_over: Option<Transfer>,
+    /// This node is a member no longer, and that is committed.
+    pub(crate) removed: bool,
 }
 
 impl Local {
@@ -71,6 +73,7 @@ impl Local {
         let (index, membership) = self.members.latest();
         let outside = !membership.contains(self.id()) && *index > self.log.committed();
         let eligible = membership.is_voter(self.id()) || (outside && !membership.voters.is_empty());
+        let eligible = eligible && !self.removed;
         let higher_term = self.hard.term.next() > self.hard.term;
         eligible && higher_term && !self.disk.is_stuck(self.now, self.config.max_election_timeout)
     }
@@ -102,6 +105,13 @@ impl Local {
     pub(crate) fn truncate(&mut self, from: Index) {
         self.log.truncate(from);
         self.members.truncate(from);
+    }
+
+    /// Where the membership stands that is without `node`, if that is committed.
+    pub(crate) fn is_without(&self, node: NodeId) -> Option<Index> {
+        let (index, membership) = self.members.latest();
+        let is_so = *index <= self.log.committed() && !membership.contains(node);
+        (is_so && !self.config.options.fixed_membership).then_some(*index)
     }
 
     pub(crate) fn promise(&mut self, to: NodeId, message: Message, gate: Gate) {

@@ -21,6 +21,9 @@ pub struct Membership {
     pub learners: BTreeSet<NodeId>,
     /// Name and address of each, for all of the above.
     pub nodes: BTreeMap<NodeId, Node>,
+    /// The learners that are to become voters as soon as they can, each with the voter whose place it
+    /// is to take, if any. It stands in the log, so that any leader can see to it.
+    pub wishes: BTreeMap<NodeId, Option<NodeId>>,
 }
 
 /// What is known of a member besides its [`NodeId`].
@@ -91,6 +94,7 @@ impl Membership {
     pub fn size(&self) -> usize {
         let ids = self.voters.len() + self.outgoing.len() + self.learners.len();
         let nodes: usize = self.nodes.values().map(|n| 32 + n.name.len() + n.address.len()).sum();
-        16 * ids + nodes
+        let wishes = if self.wishes.is_empty() { 0 } else { 16 + 32 * self.wishes.len() };
+        16 * ids + nodes + wishes
     }
 }

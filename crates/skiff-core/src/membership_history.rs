@@ -1,9 +1,12 @@
 //! Which membership is in force where in the log. A node uses the newest in its log, committed or
 //! not (dissertation 4.1); cutting the log brings back the one before.
 
-use alloc::{sync::Arc, vec::Vec};
+use alloc::{collections::BTreeSet, sync::Arc, vec::Vec};
 
-use crate::{membership::Membership, types::Index};
+use crate::{
+    membership::Membership,
+    types::{Index, NodeId},
+};
 
 #[derive(Clone, Debug)]
 pub(crate) struct MembershipHistory {
@@ -26,6 +29,39 @@ impl MembershipHistory {
     /// The newest, in force now, and where it stands.
     pub(crate) fn latest(&self) -> &(Index, Arc<Membership>) {
         self.later.last().unwrap_or(&self.base)
+    }
+
+    /// The newest at or before `committed`, and where it stands.
+    pub(crate) fn committed(&self, committed: Index) -> &(Index, Arc<Membership>) {
+        let later = self.later.iter().rev().find(|(index, _)| *index <= committed);
+        later.unwrap_or(&self.base)
+    }
+
+    /// All who may count for something: the members of the one in force where the log is committed,
+    /// and of all after it. Who is removed gets the log until the removal is committed.
+    pub(crate) fn concerned(&self, committed: Index) -> BTreeSet<NodeId> {
+        let first = self.later.partition_point(|(index, _)| *index <= committed);
+        let committed =
+            first.checked_sub(1).and_then(|at| self.later.get(at)).unwrap_or(&self.base);
+        let later = self.later.iter().skip(first);
+        [committed].into_iter().chain(later).flat_map(|(_, one)| one.members()).collect()
+    }
+
+    /// The one in force at `index`, and all after it.
+    pub(crate) fn from(&self, index: Index) -> impl Iterator<Item = &Membership> {
+        let later = self.later.iter().filter(move |(at, _)| *at > index);
+        [self.committed(index)].into_iter().chain(later).map(|(_, one)| &**one)
+    }
+
+    /// Whether `node` was a member and is none any more.
+    pub(crate) fn was_removed(&self, node: NodeId) -> bool {
+        !self.latest().1.contains(node) && self.ever_contained(node)
+    }
+
+    /// Whether `node` has ever been a member here.
+    pub(crate) fn ever_contained(&self, node: NodeId) -> bool {
+        let mut all = self.later.iter().rev().chain([&self.base]);
+        all.any(|(_, membership)| membership.contains(node))
     }
 
     /// A membership entry was appended.

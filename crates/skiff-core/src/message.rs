@@ -45,6 +45,12 @@ pub enum Message {
     AppendReply(AppendReply),
     /// Campaign now, without pre-vote (leadership transfer, dissertation 3.10).
     TimeoutNow,
+    /// The answer to somebody's wish to campaign who is no member any more. It is one no longer as of
+    /// this index, and that is committed.
+    Removed {
+        /// Where the membership stands that is without the receiver.
+        index: Index,
+    },
     /// A follower asks the leader for an index at which its waiting reads are linearizable.
     ReadIndex {
         /// Names the batch of reads. Never used twice by one node, over restarts too.

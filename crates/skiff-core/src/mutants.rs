@@ -125,6 +125,20 @@ mutants! {
     /// All batches of reads have one name.
     ReadNameReused,
 
+    // Membership.
+    /// A joint membership is left before it is committed.
+    ExitBeforeJoint,
+    /// A change begins before anything of the leader's term is committed.
+    ChangesBeforeNoop,
+    /// A change begins while another is not committed.
+    TwoChanges,
+    /// Learners count like voters.
+    LearnersCount,
+    /// A removed node is not told.
+    RemovedUntold,
+    /// A node obeys also those who know of older memberships than itself.
+    OldRemovalObeyed,
+
     // The log.
     /// A batch is written and not synced.
     BatchNotSynced,

@@ -69,7 +69,8 @@ pub enum Output {
         /// What to say.
         message: Message,
     },
-    /// What this request asked of the node itself, not of its machine, is done.
+    /// What this request asked of the node itself, not of its machine, is done: another leads, or a change
+    /// of membership is committed.
     Done {
         /// The request.
         token: Token,
@@ -166,6 +167,11 @@ pub enum Event {
         matched: Index,
         /// Where its log ends now.
         last: Index,
+    },
+    /// This node is a member no longer, and that is committed.
+    Removed {
+        /// Where the membership stands that is without it.
+        index: Index,
     },
     /// A follower needs entries that this node's log no longer has.
     NeedsSnapshot {

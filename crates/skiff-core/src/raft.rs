@@ -81,6 +81,7 @@ impl Raft {
             election_at: None,
             failed_rounds: 0,
             handed_over: None,
+            removed: false,
         };
         let role = Role::Follower(Follower::new(&mut local, None));
         local.outbox.event(Event::State(StateName::Follower));
@@ -98,6 +99,7 @@ impl Raft {
         self.local.now = self.local.now.max(now);
         self.take(input);
         self.settle_transfer();
+        self.note_removal();
         if let Some(before) = before
             && let Err(broken) = before.check(self)
         {
@@ -121,6 +123,10 @@ impl Raft {
                 _ => self.reject_not_leader(token),
             },
             Input::TransferLeadership { token, to } => self.transfer(token, to),
+            Input::ChangeMembership { token, change } => match &mut self.role {
+                Role::Leader(leader) => leader.change(&mut self.local, token, change),
+                _ => self.reject_not_leader(token),
+            },
             Input::Cancel { token } => self.cancel(token),
             Input::SetMembership { membership } => self.set_membership(membership),
             Input::Persisted { write } => self.persisted(write),
@@ -276,6 +282,38 @@ impl Raft {
         self.local.membership()
     }
 
+    /// Whether this node was ever a member, as far as its log tells. One that was just admitted may have
+    /// yet to learn it.
+    #[must_use]
+    pub fn was_member(&self) -> bool {
+        self.local.members.ever_contained(self.local.id())
+    }
+
+    /// Whether this node was a member once and is none in the newest membership, as far as the log tells.
+    /// It may not become one again: others may still speak of its first time.
+    #[must_use]
+    pub fn was_removed(&self, node: NodeId) -> bool {
+        self.local.members.was_removed(node)
+    }
+
+    /// Where the membership stands that `node` was removed by, if it was and that is committed.
+    #[must_use]
+    pub fn removed_as_of(&self, node: NodeId) -> Option<Index> {
+        self.local.is_without(node).filter(|_| self.was_removed(node))
+    }
+
+    /// The memberships that an entry at `index` may have been committed by: the one in force there, and
+    /// all after it.
+    pub fn memberships_from(&self, index: Index) -> impl Iterator<Item = &Membership> {
+        self.local.members.from(index)
+    }
+
+    /// The newest members that are known to be committed, and where they stand in the log.
+    #[must_use]
+    pub fn committed_membership(&self) -> &(Index, Arc<Membership>) {
+        self.local.members.committed(self.local.log.committed())
+    }
+
     /// The term and vote that are durable.
     #[must_use]
     pub const fn durable_hard_state(&self) -> HardState {
@@ -338,6 +376,7 @@ impl Raft {
             if let Role::Follower(follower) = &mut self.role {
                 follower.lose_leader(&mut self.local);
             }
+            self.ask_whether_removed();
             return self.local.restart_election_timer();
         }
         self.local.outbox.event(Event::ElectionTimeout);
@@ -478,7 +517,7 @@ impl Raft {
         if self.local.config.options.fixed_membership {
             self.local.members.set(membership);
             if let Role::Leader(leader) = &mut self.role {
-                leader.sync_peers(&self.local);
+                leader.sync_peers(&mut self.local);
                 leader.persisted(&mut self.local);
             }
         }
@@ -539,7 +578,8 @@ impl Raft {
         if let Input::Propose { token, .. }
         | Input::ProposeInSession { token, .. }
         | Input::Read { token }
-        | Input::TransferLeadership { token, .. } = input
+        | Input::TransferLeadership { token, .. }
+        | Input::ChangeMembership { token, .. } = input
         {
             self.local.reject(*token, Reject::Stopped { position: None });
         }

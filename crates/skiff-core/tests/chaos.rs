@@ -14,8 +14,8 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use common::{Cluster, Happened, MS, judge::Judge};
 use skiff_core::{
-    Config, Entry, Fault, HardState, Index, Input, Instant, LoadError, LogTime, Membership, NodeId,
-    Options, Payload, Raft, Term, Token,
+    Change, Config, Entry, Fault, HardState, Index, Input, Instant, LoadError, LogTime, Membership,
+    Node, NodeId, Options, Payload, Raft, Term, Token,
 };
 
 /// A small generator of choices.
@@ -58,6 +58,8 @@ struct Chaos {
     /// How many of a hundred messages are lost.
     loss: usize,
     crashes: bool,
+    /// Whether the members are set from outside.
+    fixed: bool,
     /// Disks that do nothing at present.
     stuck: BTreeSet<NodeId>,
 }
@@ -96,7 +98,8 @@ impl Chaos {
         cluster.judge = Some(Judge::default());
         cluster.start_all();
         let (loss, crashes) = (dice.below(30), dice.chance(50));
-        Self { dice, cluster, ids, token: 0, loss, crashes, stuck: BTreeSet::new() }
+        let (fixed, stuck) = (options.fixed_membership, BTreeSet::new());
+        Self { dice, cluster, ids, token: 0, loss, crashes, fixed, stuck }
     }
 
     fn anybody(&mut self) -> NodeId {
@@ -112,6 +115,7 @@ impl Chaos {
             69..73 => self.cluster.finish_apply(id),
             73..76 => self.answer_a_load(id),
             76..83 => self.propose(),
+            83 if self.dice.chance(30) => self.change_members(),
             83..86 => {
                 self.token += 1;
                 self.cluster.read(id, self.token);
@@ -184,6 +188,34 @@ impl Chaos {
         self.cluster.step(leader, Input::TransferLeadership { token, to });
     }
 
+    /// Somebody comes or goes. An id that was removed is never used again.
+    fn change_members(&mut self) {
+        let Some(leader) = self.cluster.leader() else { return };
+        let members = self.cluster.raft(leader).membership().clone();
+        if self.cluster.raft(leader).status().membership.voters.is_empty() || self.fixed {
+            return;
+        }
+        let one = self.anybody();
+        let comes = self.dice.chance(50) && self.ids.len() < 9;
+        let id = if comes { NodeId(20 + self.ids.len() as u128) } else { one };
+        if comes {
+            self.cluster.join(id);
+            self.ids.push(id);
+        } else if !members.contains(id) {
+            return;
+        }
+        let node = Node { name: id.to_string(), address: String::new() };
+        let change = match self.dice.below(5) {
+            0 => Change::AddLearner { id, node },
+            1 | 2 if comes => Change::Replace { old: one, id, node },
+            1..4 => Change::AddVoter { id, node },
+            _ => Change::Remove { id: one },
+        };
+        self.token += 1;
+        let token = if self.dice.chance(20) { Token::ZERO } else { Token(self.token) };
+        self.cluster.step(leader, Input::ChangeMembership { token, change });
+    }
+
     /// The disk has no room for what it was given.
     fn refuse_a_write(&mut self, id: NodeId) {
         if let Some(write) = self.cluster.member(id).pending.take() {
@@ -231,9 +263,17 @@ impl Chaos {
             }
         }
         let ids = self.ids.clone();
+        let fixed = self.fixed;
+        // Who is no member is not asked.
+        let of = |c: &Cluster, leader: NodeId| {
+            let members = c.raft(leader).membership().clone();
+            ids.clone().into_iter().filter(move |id| members.contains(*id))
+        };
         let settled = |c: &Cluster| {
-            c.leader()
-                .is_some_and(|leader| ids.iter().all(|id| c.raft(*id).leader() == Some(leader)))
+            c.leader().is_some_and(|leader| {
+                of(c, leader).all(|id| c.raft(id).leader() == Some(leader))
+                    && c.raft(leader).membership().contains(leader)
+            })
         };
         for _ in 0..20 {
             // Without pre-vote candidates with short logs get in the way of those who can win.
@@ -243,7 +283,8 @@ impl Chaos {
             let done = |c: &Cluster| {
                 let last = c.raft(leader).last().index;
                 matches!(c.answer(leader, token), Some(Ok(_)))
-                    && ids.iter().all(|id| c.raft(*id).status().applied == last)
+                    && of(c, leader).all(|id| c.raft(id).status().applied == last)
+                    && (fixed || !c.raft(leader).membership().is_joint())
             };
             if self.cluster.run_until(3_000, done) {
                 return self.nothing_is_lost(seed, leader);
@@ -259,7 +300,8 @@ impl Chaos {
             let command = Payload::Command(Bytes::from(token.0.to_string()));
             assert_eq!(store.get(*index).unwrap().payload, command, "seed {seed}: lost {token}");
         }
-        for id in &self.ids {
+        let members = self.cluster.raft(leader).membership();
+        for id in self.ids.iter().filter(|id| members.contains(**id)) {
             assert_eq!(self.cluster.members[id].store.entries, store.entries, "seed {seed}: {id}");
         }
     }

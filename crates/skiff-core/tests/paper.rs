@@ -483,8 +483,11 @@ fn section_4_2_2_a_leader_outside_does_not_count() {
     cluster.deliver_if(|f| f.to == B);
     cluster.deliver_if(|_| true);
     assert!(!cluster.raft(A).is_leader(), "one vote of {{B, C}}");
-    cluster.make_leader(A);
+    cluster.time_out(A);
+    cluster.deliver_if(|_| true);
     cluster.isolate(&[C]);
+    cluster.settle();
+    assert!(cluster.raft(A).is_leader());
     cluster.propose(A, 1, "x");
     cluster.settle();
     assert_eq!(cluster.raft(B).last().index, cluster.raft(A).last().index);

@@ -104,6 +104,24 @@ scripts! {
     append_waits_for_the_probe
     append_window_holds_back
     append_load_of_what_is_gone
+    change_add_learner
+    change_add_voter
+    change_is_carried_on_by_the_next_leader
+    change_joint_is_left_once_committed
+    change_last_voter_stays
+    change_leader_lost_is_unknown
+    change_leader_removes_itself
+    change_old_removal_is_nothing
+    change_one_at_a_time
+    change_readdress
+    change_refusals
+    change_remove_a_follower
+    change_removed_learner_is_told
+    change_removed_node_is_told
+    change_replace_in_one_step
+    change_silent_voter_keeps_a_learner
+    change_too_few_answer
+    change_waits_for_the_noop
     commit_in_any_order_of_answers
     commit_needs_a_majority_of_five
     commit_noop_brings_the_old_term

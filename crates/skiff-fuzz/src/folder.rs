@@ -34,6 +34,7 @@ fn try_open_with(disk: &SimDisk, on_lost_data: OnLostData) -> Result<Opened<SimD
         fresh_name: String::new(),
         fresh_node: NodeId(7),
         on_lost_data,
+        rejoin: false,
     };
     let options = Options { segment_size: SEGMENT, fresh_log: LogId(0xabc) };
     Log::open(disk.clone(), &opening, options)

@@ -98,11 +98,13 @@ fn command(source: &mut Source<'_>) -> Bytes {
 }
 
 fn call(source: &mut Source<'_>) -> Call {
-    match source.pick(6) {
+    match source.pick(8) {
         0 => Call::Command(Bytes::copy_from_slice(source.bytes(300))),
         1 | 2 => Call::Command(command(source)),
         3 => Call::Read(Consistency::Local),
         4 => Call::Read(Consistency::BoundedStale(source.number())),
+        6 => Call::Change(said::change(source)),
+        7 => Call::Leave,
         _ => Call::Read(Consistency::Linearizable),
     }
 }

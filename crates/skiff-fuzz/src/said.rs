@@ -8,8 +8,8 @@ use skiff_core::{
     Payload, Position, Round, Term,
 };
 use skiff_transport::{
-    Answer, Ask, Body, Consistency, Envelope, Fetch, Fetched, Found, Genesis, Hello, Listed,
-    Outcome, Refusal, Request, SessionAsk, Standing,
+    Answer, Ask, Body, Consistency, Envelope, Fetch, Fetched, Found, Genesis, Hello, Joins, Listed,
+    MemberChange, Outcome, Refusal, Request, SessionAsk, Standing,
 };
 
 use crate::source::Source;
@@ -128,7 +128,7 @@ fn append_reply(source: &mut Source<'_>, around: &Around<'_>) -> AppendReply {
 }
 
 pub(crate) fn message(source: &mut Source<'_>, around: &Around<'_>) -> Message {
-    match source.pick(16) {
+    match source.pick(17) {
         0 => Message::PreVote {
             campaign: Term(source.near(around.term.0)),
             last: around.position(source),
@@ -144,6 +144,7 @@ pub(crate) fn message(source: &mut Source<'_>, around: &Around<'_>) -> Message {
         10..=12 => Message::AppendReply(append_reply(source, around)),
         13 => Message::TimeoutNow,
         14 => Message::ReadIndex { batch: source.number() },
+        15 => Message::Removed { index: Index(source.near(around.last.0)) },
         _ => Message::ReadIndexReply {
             batch: source.number(),
             index: source.flag().then(|| Index(source.near(around.last.0))),
@@ -153,6 +154,10 @@ pub(crate) fn message(source: &mut Source<'_>, around: &Around<'_>) -> Message {
 
 pub(crate) fn standing(source: &mut Source<'_>) -> Standing {
     [Standing::Fresh, Standing::Member, Standing::Removed, Standing::Client][source.pick(4)]
+}
+
+pub(crate) fn joins(source: &mut Source<'_>) -> Joins {
+    [Joins::Not, Joins::AsVoter, Joins::AsLearner][source.pick(3)]
 }
 
 fn hello(source: &mut Source<'_>) -> Hello {
@@ -172,6 +177,8 @@ fn hello(source: &mut Source<'_>) -> Hello {
         leaving: source.flag(),
         farewell: source.flag(),
         full: source.flag(),
+        joins: joins(source),
+        named: source.flag(),
     }
 }
 
@@ -205,6 +212,7 @@ pub(crate) fn ask(source: &mut Source<'_>) -> Ask {
             instance: u128::from_le_bytes(source.array()),
             position: Position::new(source.number(), source.number()),
         },
+        5 => Ask::Change(change(source)),
         _ => Ask::Status,
     }
 }
@@ -219,6 +227,21 @@ fn session(source: &mut Source<'_>) -> SessionAsk {
             number: source.number().max(1),
             command: Bytes::copy_from_slice(source.bytes(5_000)),
         },
+    }
+}
+
+/// Mostly of nodes that there are.
+pub(crate) fn change(source: &mut Source<'_>) -> MemberChange {
+    let one = node(source);
+    let (name, address) = match source.byte() {
+        0..220 => (name(one), address(one)),
+        _ => (source.text(30), source.text(30)),
+    };
+    match source.pick(4) {
+        0 => MemberChange::AddLearner { address },
+        1 => MemberChange::AddVoter { address },
+        2 => MemberChange::Remove { name },
+        _ => MemberChange::Replace { name, address },
     }
 }
 

@@ -265,6 +265,8 @@ impl From<Refused> for CommandError {
             // Nobody refuses a command for that.
             other @ Refused::NotTransferred { .. } => Self::Other(Box::new(other.into())),
             Refused::Other(refusal) => Self::Other(refusal),
+            // Nobody refuses a command for that.
+            change @ Refused::Change { .. } => Self::Other(Box::new(change.into())),
         }
     }
 }
@@ -279,6 +281,7 @@ impl From<Refused> for ReadError {
             // Nobody refuses a read for that.
             other @ (Refused::Full { .. }
             | Refused::NotTransferred { .. }
+            | Refused::Change { .. }
             | Refused::SessionExpired
             | Refused::Acknowledged
             | Refused::SessionsFull { .. }

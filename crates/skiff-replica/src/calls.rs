@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use skiff_core::{Index, Instant, Position, Token};
-use skiff_transport::Consistency;
+use skiff_transport::{Consistency, MemberChange};
 
 use self::deadlines::Deadlines;
 use crate::{
@@ -34,6 +34,8 @@ pub(crate) enum Wanted {
     Transfer(Option<String>),
     /// To know what became of an entry.
     Fate(EntryPosition),
+    /// To have the members changed.
+    Change(MemberChange),
     /// To know how the node is.
     Describe,
 }
@@ -49,6 +51,12 @@ pub(crate) enum Stage {
     Held(Wanted),
     /// The leader has it.
     Forwarded { link: LinkId, command: Proposal },
+    /// The leader has it, to change the members.
+    Asked { link: LinkId, change: MemberChange },
+    /// It is to change the members, once somebody answers at an address.
+    Inviting(MemberChange),
+    /// The core changes the members.
+    Changing(MemberChange),
     /// The command is in the log.
     Appended(Position),
     /// The command is committed, and on its way through the machine.

@@ -39,7 +39,9 @@ pub enum StartError {
         hole: Hole,
     },
     /// A node that was removed from its cluster stays out.
-    #[error("`{name}` was removed from its cluster; use a new directory to begin anew")]
+    #[error(
+        "`{name}` was removed from its cluster, and stays out of it; to belong to it again, start it with `--rejoin`, which sets its directory aside"
+    )]
     Removed {
         /// The node.
         name: String,

@@ -107,17 +107,53 @@ pub enum Event {
         /// Why.
         reason: Refusal,
     },
-    /// A node that belongs to no cluster wants to belong to this one. Only nodes that formed the
-    /// cluster can belong to it in this version.
-    AdmissionUnsupported {
+    /// A node that belongs to no cluster wants to belong to this one, and cannot yet.
+    AdmissionWaits {
         /// Its name.
         name: String,
         /// Its incarnation.
         node: NodeId,
         /// Where it is.
         address: String,
-        /// The member that has its name, if one does: the same node with its data lost.
-        replaces: Option<NodeId>,
+        /// Why, and what would help.
+        reason: String,
+    },
+    /// A node has become a member. What was so before a restart may be told again.
+    #[doc(alias = "joined")]
+    MemberJoined {
+        /// Its name.
+        name: String,
+        /// Its incarnation.
+        node: NodeId,
+        /// Where it is.
+        address: String,
+        /// Whether it is a voter already.
+        voter: bool,
+    },
+    /// A learner has become a voter.
+    #[doc(alias = "promoted")]
+    MemberPromoted {
+        /// Its name.
+        name: String,
+        /// Its incarnation.
+        node: NodeId,
+    },
+    /// A member is dialled elsewhere from now on.
+    MemberMoved {
+        /// Its name.
+        name: String,
+        /// Its incarnation.
+        node: NodeId,
+        /// Where it is now.
+        address: String,
+    },
+    /// A node is a member no longer. It may be this one.
+    #[doc(alias = "left")]
+    MemberLeft {
+        /// Its name.
+        name: String,
+        /// Its incarnation.
+        node: NodeId,
     },
     /// A member needs the state the cluster began with, and this node does not have it any more.
     GenesisGone {

@@ -165,7 +165,8 @@ impl Survey {
             let (name, address) = (hello.name.clone(), links.address(link));
             if let (Standing::Member, Some(instance)) = (hello.standing, hello.instance) {
                 let instance = InstanceId(instance);
-                self.waits.push(Waiting::Admission { name, address, instance });
+                let reason = links.get(link).map(|link| link.not_yet.clone()).unwrap_or_default();
+                self.waits.push(Waiting::Admission { name, address, instance, reason });
             } else if let Some(wait) = self.differs(peer, address) {
                 self.waits.push(wait);
             } else if !hello.unresolved.is_empty() {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use skiff_core::{Entry, Index, Instant, LoadError, LoadId, Position, Token, WriteId};
 use skiff_storage::{Recovered, Room, SnapshotInfo, StoreError};
-use skiff_transport::{Consistency, SessionAsk, Signal};
+use skiff_transport::{Consistency, MemberChange, SessionAsk, Signal};
 
 use crate::{
     job::LinkId,
@@ -228,4 +228,9 @@ pub enum Call {
     /// To know what became of an entry, as far as this node knows. Answered by
     /// [`Job::Respond`](crate::Job::Respond) with a [`Fate`](crate::Fate).
     Fate(EntryPosition),
+    /// To have the members changed. Answered by [`Job::Done`](crate::Job::Done) or
+    /// [`Job::Refuse`](crate::Job::Refuse).
+    Change(MemberChange),
+    /// To be a member no longer. Answered like a change.
+    Leave,
 }

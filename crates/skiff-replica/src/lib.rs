@@ -4,6 +4,7 @@
 mod applier;
 mod call_error;
 mod calls;
+mod change_error;
 mod error;
 mod event;
 mod fate;
@@ -26,6 +27,7 @@ mod vacancy;
 
 pub use applier::{Applier, ApplyError};
 pub use call_error::{CommandError, ReadError};
+pub use change_error::{ChangeError, Why};
 pub use error::{ReplicaError, StartError};
 pub use event::{Event, Refusal, State};
 pub use fate::{Fate, UnknownFate};
@@ -45,6 +47,6 @@ pub use skiff_core::{Apply, Index, Instant, LogTime, Position, Term, Token};
 pub use skiff_storage as storage;
 pub use skiff_storage::{InstanceId, Standing};
 pub use skiff_transport as transport;
-pub use skiff_transport::{Consistency, SessionAsk};
+pub use skiff_transport::{Consistency, MemberChange, SessionAsk};
 pub use status::{PeerProgress, PeerStatus, Status, TrailsBy, TransferStatus, Waiting};
 pub use transfer_error::TransferError;

@@ -1,6 +1,6 @@
 //! Who is at the other end of which connection, and which addresses are dialled.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use skiff_core::{Instant, NodeId, Term};
 use skiff_transport::{Hello, Standing};
@@ -21,6 +21,8 @@ pub(crate) struct Link {
     pub(crate) close_at: Option<Instant>,
     /// When the genesis was last sent on it.
     pub(crate) genesis_at: Option<Instant>,
+    /// Why who is there, or who is here, is not admitted yet, as was said last.
+    pub(crate) not_yet: String,
 }
 
 /// Who is at the other end.
@@ -149,6 +151,33 @@ impl Links {
         let dialled = found.and_then(|link| link.address.as_ref());
         let known = dialled.or_else(|| said.filter(|address| !address.is_empty()));
         known.cloned().unwrap_or_else(|| format!("connection {link}"))
+    }
+
+    /// The address at which a connection was dialled; empty if it was not.
+    pub(crate) fn dialled_at(&self, link: LinkId) -> String {
+        self.links.get(&link).and_then(|link| link.address.clone()).unwrap_or_default()
+    }
+
+    /// Remembers why somebody is not admitted yet. Whether that is news.
+    pub(crate) fn note_reason(&mut self, link: LinkId, reason: &str) -> bool {
+        let Some(found) = self.links.get_mut(&link) else { return false };
+        let is_news = found.not_yet != reason;
+        reason.clone_into(&mut found.not_yet);
+        is_news
+    }
+
+    /// Dials from now on only what the user named, and these. Returns the connections there were.
+    pub(crate) fn undial(&mut self, keep: &BTreeSet<String>) -> Vec<LinkId> {
+        let stays = |dial: &Dial| dial.listed || dial.own || keep.contains(&dial.address);
+        let gone = self.dials.iter().filter(|dial| !stays(dial)).filter_map(|dial| dial.link);
+        let gone = gone.collect();
+        self.dials.retain(stays);
+        gone
+    }
+
+    /// Dials nobody any more. Returns the connections there were.
+    pub(crate) fn undial_all(&mut self) -> Vec<LinkId> {
+        std::mem::take(&mut self.dials).into_iter().filter_map(|dial| dial.link).collect()
     }
 
     /// Dials an address from now on; returns the new connection, `None` if it is dialled already.
@@ -292,6 +321,14 @@ impl Links {
 
 impl Link {
     const fn new(address: Option<String>) -> Self {
-        Self { up: false, address, peer: None, heard: Instant(0), close_at: None, genesis_at: None }
+        Self {
+            up: false,
+            address,
+            peer: None,
+            heard: Instant(0),
+            close_at: None,
+            genesis_at: None,
+            not_yet: String::new(),
+        }
     }
 }

@@ -7,7 +7,7 @@ use skiff_storage::InstanceId;
 use skiff_transport as wire;
 pub use skiff_transport::Outcome;
 
-use crate::{call_error::CommandError, transfer_error};
+use crate::{call_error::CommandError, change_error::Why, transfer_error};
 
 /// Who leads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -131,6 +131,13 @@ pub enum Refused {
         /// What.
         what: String,
     },
+    /// The members cannot be changed so.
+    Change {
+        /// Why, for programs.
+        why: Why,
+        /// Why, and what to do.
+        message: String,
+    },
     /// Another node refused, for a reason this version does not know.
     Other(Box<wire::Refusal>),
 }
@@ -176,6 +183,9 @@ impl From<Refused> for wire::Refusal {
         let error = match refused {
             Refused::Other(refusal) => return *refusal,
             Refused::NotTransferred { why } => return transfer_error::refusal(why),
+            Refused::Change { why, message } => {
+                return Self { code: why.code().to_owned(), message, ..Self::default() };
+            }
             refused => CommandError::from(refused),
         };
         let message = match &error {
@@ -218,9 +228,10 @@ impl From<wire::Refusal> for Refused {
             (code::SESSIONS_FULL, _) => Self::SessionsFull { reason: refusal.message },
             (code::RESPONSE_LOST, _) => Self::ResponseLost,
             (code::UNSUPPORTED, _) => Self::Unsupported { what: refusal.message },
-            _ => match transfer_error::failure(&refusal.code) {
-                Some(why) => Self::NotTransferred { why },
-                None => Self::Other(Box::new(refusal)),
+            (code, _) => match (transfer_error::failure(code), Why::of_code(code)) {
+                (Some(why), _) => Self::NotTransferred { why },
+                (None, Some(why)) => Self::Change { why, message: refusal.message },
+                (None, None) => Self::Other(Box::new(refusal)),
             },
         }
     }

@@ -1,6 +1,8 @@
 //! A whole node without I/O: what happened in, jobs out.
 
+mod admission;
 mod calling;
+mod changing;
 mod fetching;
 mod founding;
 mod genesis;
@@ -9,6 +11,7 @@ mod member;
 mod mending;
 mod peering;
 mod receiving;
+mod roster;
 mod sending;
 mod snapshots;
 mod transferring;
@@ -21,7 +24,7 @@ use std::{
 
 use skiff_core::{self as core, Index, Instant, LoadId, Membership, Raft, Token};
 use skiff_storage::{Identity, Standing};
-use skiff_transport::Hello;
+use skiff_transport::{Hello, MemberChange};
 
 pub(crate) use self::{
     fetching::Fetches, founding::Entering, genesis::GENESIS, leaving::Leaving, member::Member,
@@ -105,6 +108,8 @@ enum Phase {
     Mending(Box<Mending>),
     /// It is a member, and the core runs.
     Member(Box<Member>),
+    /// It is a member no longer.
+    Removed,
 }
 
 impl Replica {
@@ -172,6 +177,7 @@ impl Replica {
         if matches!(self.phase, Phase::Fresh) && !self.stopped {
             self.survey();
         }
+        self.follow_members();
         self.leave_if_free();
         self.calls.trim();
     }
@@ -191,6 +197,11 @@ impl Replica {
                     Call::Read(consistency) => Wanted::Read(consistency),
                     Call::Transfer(to) => Wanted::Transfer(to),
                     Call::Fate(position) => Wanted::Fate(position),
+                    Call::Change(change) => Wanted::Change(change),
+                    Call::Leave => {
+                        let name = self.identity.name.clone();
+                        Wanted::Change(MemberChange::Remove { name })
+                    }
                 };
                 self.call(token, wanted, deadline);
             }
@@ -253,7 +264,7 @@ impl Replica {
         }
         let core = match &self.phase {
             Phase::Fresh => self.fresh_deadline(),
-            Phase::Entering(_) => None,
+            Phase::Entering(_) | Phase::Removed => None,
             Phase::Mending(mending) => mending.deadline(),
             Phase::Member(member) => member.raft.deadline(),
         };
@@ -282,7 +293,7 @@ impl Replica {
     pub fn raft(&self) -> Option<&Raft> {
         match &self.phase {
             Phase::Member(member) => Some(&member.raft),
-            Phase::Fresh | Phase::Entering(_) | Phase::Mending(_) => None,
+            Phase::Fresh | Phase::Entering(_) | Phase::Mending(_) | Phase::Removed => None,
         }
     }
 
@@ -295,7 +306,7 @@ impl Replica {
     /// The members of the cluster, as far as this node knows.
     fn membership(&self) -> Option<&Membership> {
         match &self.phase {
-            Phase::Fresh | Phase::Entering(_) => None,
+            Phase::Fresh | Phase::Entering(_) | Phase::Removed => None,
             Phase::Mending(mending) => Some(&mending.membership),
             Phase::Member(member) => Some(member.raft.membership()),
         }

@@ -22,6 +22,10 @@ pub struct Settings {
     /// Whether there is neither a transport nor a directory: such a node founds a cluster of one by
     /// itself if it is told of no peers.
     pub lone: bool,
+    /// Whether this node wants to be a learner, and never a voter, where it is admitted.
+    pub learner: bool,
+    /// Whether its user gave it its name.
+    pub named: bool,
     /// Whether commands given to a follower go to the leader.
     pub forward: bool,
     /// Whether a machine that is not empty may begin a new cluster with what it holds.
@@ -89,6 +93,8 @@ impl Settings {
             core,
             address: String::new(),
             lone: false,
+            learner: false,
+            named: false,
             forward: false,
             adopt_state: false,
             nonce,

@@ -167,8 +167,7 @@ pub enum Waiting {
     },
     /// This node itself is writing down the beginning of the cluster.
     Founding,
-    /// This member's cluster exists already and does not hold this node. Joining it later is not
-    /// supported yet.
+    /// This member's cluster exists already and does not hold this node yet.
     Admission {
         /// The member's name.
         name: String,
@@ -176,7 +175,18 @@ pub enum Waiting {
         address: String,
         /// Its instance.
         instance: InstanceId,
+        /// Why not, in its words; empty if it has said nothing.
+        reason: String,
     },
+    /// On the leader: a learner is to become a voter, but not while voters are silent.
+    Voters {
+        /// The learner's name.
+        learner: String,
+        /// The names of those who do not answer.
+        silent: Vec<String>,
+    },
+    /// This node was removed from its cluster, and stays out until it is told to rejoin.
+    Removed,
 }
 
 impl fmt::Display for Waiting {
@@ -211,10 +221,23 @@ impl fmt::Display for Waiting {
                  given them back yet"
             ),
             Self::Founding => f.write_str("this node is founding the cluster"),
-            Self::Admission { name, address, instance } => write!(
-                f,
-                "`{name}` at {address} belongs to instance {instance} already, which does not hold \
-                 this node; being admitted to a formed cluster is not supported yet"
+            Self::Admission { name, address, instance, reason } => {
+                write!(
+                    f,
+                    "`{name}` at {address} belongs to instance {instance}, which does not hold this node yet"
+                )?;
+                if reason.is_empty() { Ok(()) } else { write!(f, ": {reason}") }
+            }
+            Self::Voters { learner, silent } => {
+                let (names, one) = (silent.join(", "), silent.first().map_or("", String::as_str));
+                write!(
+                    f,
+                    "`{learner}` stays a learner while a voter is silent ({names}): start it again, or \
+                     `skiff member remove {one}`, or `skiff member replace {one} ADDRESS`"
+                )
+            }
+            Self::Removed => f.write_str(
+                "it was removed from its cluster; to belong to it again, start it with --rejoin",
             ),
         }
     }

@@ -302,8 +302,8 @@ fn two_of_three_wiped() {
             let core = world.status("a").core.expect("a member");
             assert!(core.last.index > core.base.index, "the data is still there");
             let told = world.events("a").iter().any(|event| {
-                matches!(event, Event::AdmissionUnsupported { name, replaces: Some(_), .. }
-                    if name == "b")
+                matches!(event, Event::AdmissionWaits { name, reason, .. }
+                    if name == "b" && reason.contains("only `a` answer"))
             });
             assert!(told, "{:?}", world.events("a"));
         }

@@ -4,7 +4,7 @@ mod world;
 
 use skiff_core::NodeId;
 use skiff_replica::{Event, InstanceId, Refusal, Standing, Term};
-use skiff_transport::{self as wire, Body, Listed};
+use skiff_transport::{self as wire, Body, Joins, Listed};
 use world::{Answer, MS, SECOND, Spec, World, stranger::Stranger};
 
 fn refusals(world: &World, name: &str) -> Vec<Refusal> {
@@ -25,18 +25,23 @@ fn lone() -> World {
 }
 
 #[test]
-fn a_newcomer_is_let_in_and_told_that_it_cannot_belong_yet() {
+fn a_newcomer_is_admitted_if_it_wants_to_be() {
     let mut world = lone();
-    let link = Stranger::new(5, "x").meets(&mut world, "a");
+    let mut stranger = Stranger::new(5, "x");
+    let link = stranger.meets(&mut world, "a");
+    world.run(SECOND);
+    let admitted = |world: &World| {
+        world.said_to("a", link).iter().any(|said| matches!(said.body, Body::Admission(_)))
+    };
     assert!(!world.was_closed("a", link));
-    let told: Vec<_> = world
-        .events("a")
-        .iter()
-        .filter(|event| matches!(event, Event::AdmissionUnsupported { name, .. } if name == "x"))
-        .collect();
-    assert_eq!(told.len(), 1);
+    assert!(!admitted(&world), "it was told of no peers, and asks for nothing");
+    stranger.hello.joins = Joins::AsLearner;
+    stranger.says_hello(&mut world, "a", link);
+    world.run(SECOND);
+    stranger.says_hello(&mut world, "a", link);
+    assert!(admitted(&world));
     let peers = world.status("a").peers;
-    assert_eq!((peers.len(), peers[0].connected), (1, true));
+    assert_eq!((peers.len(), peers[0].connected, peers[0].voter), (1, true, false));
 }
 
 #[test]

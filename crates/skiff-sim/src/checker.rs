@@ -274,8 +274,7 @@ impl Judges {
         if new > 0 {
             let at = self.newest();
             self.committed_in.insert(raft.term(), at);
-            let found =
-                durable_before_told::committed(&self.ledgers, &self.wiped, raft.membership(), at);
+            let found = durable_before_told::committed(&self.ledgers, &self.wiped, raft, at);
             self.if_honest("durable_before_told", found)?;
         }
         Ok(new)

@@ -227,6 +227,26 @@ pub const TABLE: &[Row] = &[
         "The answer to an earlier question is taken for that to a later one.",
         "reads", "read-id-never-reused"),
 
+    // Membership.
+    row(Mutant::ExitBeforeJoint, "exit-before-joint",
+        "One half of a joint membership decides alone.",
+        "leader_completeness", "recovered-joint-commits-first"),
+    row(Mutant::ChangesBeforeNoop, "changes-before-noop",
+        "Two leaders each remove another node, and both changes are committed.",
+        "no_stop", "no-change-before-noop-commits"),
+    row(Mutant::TwoChanges, "two-changes",
+        "A change begins from members that may never have been.",
+        "no_stop", ""),
+    row(Mutant::LearnersCount, "learners-count",
+        "What learners hold is committed, and the next leader has not got it.",
+        "durable_before_told", "self-counts-only-as-voter"),
+    row(Mutant::RemovedUntold, "removed-untold",
+        "A node that was removed while it was away asks for votes for ever.",
+        "liveness", "removed-node-is-quiet"),
+    row(Mutant::OldRemovalObeyed, "old-removal-obeyed",
+        "A node that was admitted is sent away by one that has not heard of it.",
+        "liveness", ""),
+
     // The log.
     row(Mutant::BatchNotSynced, "batch-not-synced",
         "What was told durable is lost with the power.",

@@ -1,6 +1,7 @@
 //! The world: a queue of what is still to happen, nodes, a network between them, clients, and judges
 //! that look at every step. One thread, virtual time; the same plan gives the same run.
 
+mod churn;
 mod clients;
 mod clock;
 mod faults;
@@ -176,6 +177,7 @@ impl<'w, 't, W: Workload> World<'w, 't, W> {
             Event::Heal => self.heal(),
             Event::Probe => self.probe(),
             Event::Start => self.start(item.node),
+            Event::Comeback => self.comeback(item.node),
             Event::Resume => self.resume(item.node),
             event => {
                 let node = &mut self.nodes[item.node];
@@ -221,6 +223,7 @@ impl<'w, 't, W: Workload> World<'w, 't, W> {
             Event::Loaded(load) => return self.loaded(node, load),
             Event::LookForRoom => self.look_again(node),
             Event::Start
+            | Event::Comeback
             | Event::Resume
             | Event::Call(_)
             | Event::AskAfterwards(_)

@@ -65,6 +65,9 @@ pub struct Opening {
     pub fresh_node: NodeId,
     /// What to do if entries are damaged that were durable once.
     pub on_lost_data: OnLostData,
+    /// Whether the store of a node that was removed is set aside, and a new one begun. Any other is opened
+    /// as it is.
+    pub rejoin: bool,
 }
 
 /// What a node does whose store has lost entries.

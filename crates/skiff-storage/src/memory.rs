@@ -20,7 +20,7 @@ use self::{
 };
 use crate::{
     error::StoreError,
-    identity::{Identity, Opening},
+    identity::{Identity, Opening, Standing},
     recovered::Recovered,
     span::Span,
     store::{Done, LogReader, LogStore, Persistence, Store, Written},
@@ -57,6 +57,12 @@ impl Persistence for MemoryPersistence {
         let identity = {
             let mut kept = lock(&self.node.identity);
             let identity = match kept.as_ref() {
+                Some(removed) if opening.rejoin && removed.standing == Standing::Removed => {
+                    let fresh_name = opening.reopen(removed)?.name;
+                    *self.node.log.write().unwrap_or_else(PoisonError::into_inner) = Log::default();
+                    *lock(&self.node.snapshots) = Snapshots::default();
+                    Opening { fresh_name, ..opening.clone() }.fresh()
+                }
                 Some(identity) => opening.reopen(identity)?,
                 None => opening.fresh(),
             };

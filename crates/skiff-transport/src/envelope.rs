@@ -31,7 +31,11 @@ impl Envelope {
             Body::Request(request) => match &request.ask {
                 Ask::Command(bytes) | Ask::Query { query: bytes, .. } => bytes.len() > LIGHT,
                 Ask::Session(SessionAsk::Command { command, .. }) => command.len() > LIGHT,
-                Ask::Status | Ask::Session(_) | Ask::Transfer { .. } | Ask::Fate { .. } => false,
+                Ask::Status
+                | Ask::Session(_)
+                | Ask::Transfer { .. }
+                | Ask::Fate { .. }
+                | Ask::Change(_) => false,
             },
             Body::Answer(answer) => answer.result.as_ref().is_ok_and(|bytes| bytes.len() > LIGHT),
             Body::Fetched(fetched) => !fetched.entries.is_empty(),
@@ -70,6 +74,53 @@ pub enum Body {
     Piece(Box<SnapshotPiece>),
     /// How far the receiver of a snapshot is.
     Got(Box<Got>),
+    /// A member tells a fresh node that it belongs to the cluster from now on.
+    Admission(Box<Admission>),
+    /// A member tells the leader of a fresh node that wants to belong to the cluster.
+    Newcomer(Box<Newcomer>),
+    /// A member tells a fresh node why it does not belong to the cluster yet.
+    NotYet {
+        /// Why, in words.
+        reason: String,
+        /// It was a member once, and can be one again only as a new node.
+        removed: bool,
+    },
+}
+
+/// The body of [`Body::Admission`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admission {
+    /// The members, the receiver among them. That is committed.
+    pub membership: Membership,
+    /// What the log begins with.
+    pub genesis: Genesis,
+}
+
+/// The body of [`Body::Newcomer`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Newcomer {
+    /// The fresh node.
+    pub node: NodeId,
+    /// Its name.
+    pub name: String,
+    /// Where it can be dialled.
+    pub address: String,
+    /// What it wants to be.
+    pub joins: Joins,
+    /// Whether its user gave it its name.
+    pub named: bool,
+}
+
+/// What a fresh node wants to be in a cluster that exists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Joins {
+    /// Nothing: it was told of no peers, and waits to be invited.
+    #[default]
+    Not,
+    /// A voter.
+    AsVoter,
+    /// One that receives the log without counting.
+    AsLearner,
 }
 
 /// The body of [`Body::Fetch`]: entries are wanted, the last of which stands at a known position.
@@ -223,6 +274,10 @@ pub struct Hello {
     pub farewell: bool,
     /// The sender has no room for new entries.
     pub full: bool,
+    /// While the sender is fresh: what it wants to be in a cluster that exists.
+    pub joins: Joins,
+    /// Whether the sender's user gave it its name.
+    pub named: bool,
 }
 
 /// A node on the list of a fresh node.
@@ -295,6 +350,8 @@ pub enum Ask {
     },
     /// Something of a session: begin one, a command in it, end it.
     Session(SessionAsk),
+    /// Change who the members are.
+    Change(MemberChange),
 }
 
 /// What is asked for about a session (dissertation 6.3).
@@ -319,6 +376,33 @@ pub enum SessionAsk {
     End {
         /// The session.
         session: u64,
+    },
+}
+
+/// A change of the members, by the names and addresses that people know.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum MemberChange {
+    /// The fresh node at this address is to receive the log without counting.
+    AddLearner {
+        /// Where it is.
+        address: String,
+    },
+    /// The fresh node at this address is to become a voter.
+    AddVoter {
+        /// Where it is.
+        address: String,
+    },
+    /// The member of this name is to be one no longer.
+    Remove {
+        /// Its name.
+        name: String,
+    },
+    /// The fresh node at this address is to take the place of the member of this name.
+    Replace {
+        /// Who goes.
+        name: String,
+        /// Where who comes is.
+        address: String,
     },
 }
 

@@ -13,8 +13,9 @@ pub mod wire;
 pub use adapter::{CallAdapter, CallTransport};
 pub use call::{Call, CallConnection, CallReply, Calls, Reply};
 pub use envelope::{
-    Answer, Ask, Body, Consistency, Envelope, Fetch, Fetched, Found, Genesis, Got, Hello, Listed,
-    Offer, Outcome, Progress, Refusal, Request, SessionAsk, SnapshotPiece, Standing,
+    Admission, Answer, Ask, Body, Consistency, Envelope, Fetch, Fetched, Found, Genesis, Got,
+    Hello, Joins, Listed, MemberChange, Newcomer, Offer, Outcome, Progress, Refusal, Request,
+    SessionAsk, SnapshotPiece, Standing,
 };
 pub use memory::{MemoryNetwork, MemoryTransport};
 pub use transport::{

@@ -22,6 +22,7 @@ fn open(disk: &SimDisk, segment_size: u64) -> Result<Opened<SimDisk>, StoreError
         fresh_name: String::new(),
         fresh_node: NodeId(1),
         on_lost_data: OnLostData::Mend,
+        rejoin: false,
     };
     Log::open(disk.clone(), &opening, Options { segment_size, fresh_log: LogId(1) })
 }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, io};
 use skiff_storage::StoreError;
 
 use crate::{
+    aside::ASIDE,
     disk::{self, Disk, DiskFile},
     identity,
     segment::{self, BadHeader, FORMAT, SegmentHeader},
@@ -62,7 +63,7 @@ impl Files {
                 found.snapshots.push(name);
             } else if is_unfinished(&name) {
                 found.unfinished.push(name);
-            } else if name != identity::NAME && name != LOCK {
+            } else if name != identity::NAME && name != LOCK && !name.starts_with(ASIDE) {
                 found.strangers.push(name);
             }
         }

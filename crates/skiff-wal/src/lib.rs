@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![warn(clippy::print_stdout)]
 
+mod aside;
 mod batch;
 mod begins;
 mod directory;

@@ -9,6 +9,7 @@ use skiff_core::{
 use skiff_storage::{Identity, LogReader, OnLostData, Opening, Recovered, StoreError};
 
 use crate::{
+    aside,
     batch::{BatchHeader, HEADER},
     begins::Begins,
     directory::{self, Directory},
@@ -61,9 +62,20 @@ impl<D: Disk> Log<D> {
     ) -> Result<Opened<D>, StoreError> {
         let lock = directory::lock(&disk)?;
         let new = New { disk: disk.clone(), lock, options, supply };
+        let mut kept = identity::read(&disk)?;
+        let mut opening = opening.clone();
+        let mut set_aside = None;
+        if aside::is_wanted(&opening, kept.as_ref()) {
+            // It is the same node to its user, and nobody to the others.
+            if let Some(removed) = kept.take() {
+                opening.fresh_name = opening.reopen(&removed.identity)?.name;
+            }
+            set_aside = Some(aside::set_aside(&disk)?);
+        }
+        let opening = &opening;
         let files = Files::find(&disk)?;
         files.check_format(&disk)?;
-        let mut opened = match identity::read(&disk)? {
+        let mut opened = match kept {
             Some(kept) if kept.identity.boot > 0 => reopen(new, opening, kept, &files),
             None if planted(Mutant::LostIsNew) => create(new, opening, &files),
             None if !files.segments.is_empty() || !files.snapshots.is_empty() => {
@@ -72,6 +84,10 @@ impl<D: Disk> Log<D> {
             }
             _ => create(new, opening, &files),
         }?;
+        if let Some(prefix) = set_aside {
+            let remark = format!("what was here is set aside, in files named {prefix}...");
+            opened.recovered.remarks.push(remark);
+        }
         for name in &files.strangers {
             let remark = format!("{name} is not a file of Skiff's and is ignored");
             opened.recovered.remarks.push(remark);

@@ -28,6 +28,7 @@ fn opening() -> Opening {
         fresh_name: String::new(),
         fresh_node: NodeId(1),
         on_lost_data: OnLostData::Refuse,
+        rejoin: false,
     }
 }
 

@@ -219,6 +219,29 @@ impl<M: Snapshots> Builder<M> {
         self
     }
 
+    /// How long a change of the members may take before its caller gets an answer. Default: 30 s.
+    #[must_use]
+    pub const fn change_timeout(mut self, timeout: Duration) -> Self {
+        self.options.change_timeout = timeout;
+        self
+    }
+
+    /// In a cluster that exists the node wants to be a learner: it receives the log, and is never made a
+    /// voter.
+    #[must_use]
+    pub const fn learner(mut self) -> Self {
+        self.options.learner = true;
+        self
+    }
+
+    /// If the node was removed from its cluster, its data is set aside, never deleted, and it begins anew
+    /// as a fresh node. Otherwise nothing is different.
+    #[must_use]
+    pub const fn rejoin(mut self) -> Self {
+        self.options.rejoin = true;
+        self
+    }
+
     /// Whether a follower passes commands on to the leader and brings the response back. Default:
     /// no, it answers `ENOTLEADER` with the leader.
     #[must_use]

@@ -14,7 +14,8 @@ use std::{
 
 use bytes::Bytes;
 use skiff_replica::{
-    CommandError, Encoded, InstanceId, Outcome, Queries, ReadError, Refused, StateMachine,
+    ChangeError, CommandError, Encoded, InstanceId, MemberChange, Outcome, Queries, ReadError,
+    Refused, StateMachine,
     transport::{Ask, Consistency, Transport, TransportError},
 };
 use skiff_tcp::TcpTransport;
@@ -164,6 +165,42 @@ impl<M> Client<M> {
                 }
                 Asked::NotSent | Asked::Lost => return Err(ReadError::Disconnected),
                 Asked::Late => return Err(ReadError::Timeout),
+            }
+        }
+    }
+}
+
+impl<M> Client<M> {
+    /// Changes who the members are, as the methods of [`Node`](crate::Node) of these names do. If the
+    /// connection breaks it is asked again: that is harmless.
+    ///
+    /// # Errors
+    ///
+    /// If the change cannot be made, or was not within the time limit.
+    pub async fn change(&self, change: MemberChange) -> Result<(), ChangeError> {
+        let deadline = Instant::now() + self.timeout;
+        let mut begun = false;
+        loop {
+            let (address, link) = match self.cluster.pick(deadline).await {
+                Ok(picked) => picked,
+                Err(Refused::Timeout { .. }) => return Err(ChangeError::Timeout { begun }),
+                Err(refused) => return Err(refused.into()),
+            };
+            let refused = match link.ask(Ask::Change(change.clone()), deadline).await {
+                Asked::Answered(Ok(_)) => return Ok(()),
+                Asked::Answered(Err(refused)) => refused,
+                Asked::NotSent => Refused::NotLeader { leader: None },
+                Asked::Lost => {
+                    begun = true;
+                    Refused::NotLeader { leader: None }
+                }
+                Asked::Late => return Err(ChangeError::Timeout { begun: true }),
+            };
+            if !self.cluster.try_elsewhere(&address, &refused, deadline).await {
+                return Err(match refused {
+                    Refused::NotLeader { leader: None } => ChangeError::Timeout { begun },
+                    refused => refused.into(),
+                });
             }
         }
     }

@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use skiff_replica::{
     Call, CommandError, Encoded, Event, Index, Input, Instant, Job, LinkId, Outcome, Refused,
-    Replica, Snapshots, State, StateMachine, Token,
+    Replica, Snapshots, Standing, State, StateMachine, Token,
     core::{LoadError, Write},
     is_remote, read_piece,
     storage::{Done, LogStore, SnapshotStore, StoreError, Written},
@@ -188,6 +188,10 @@ impl<M: Snapshots> Driver<M> {
                 let token = self.callers.enter(Caller::Order(reply));
                 self.step(Input::Call { token, call, deadline });
             }
+            Note::Change { call, deadline, reply } => {
+                let token = self.callers.enter(Caller::Change(reply));
+                self.step(Input::Call { token, call, deadline });
+            }
             Note::Accepted(connection) => {
                 self.accepted += 1;
                 self.listen(LinkId::Accepted(self.accepted), connection);
@@ -303,6 +307,11 @@ impl<M: Snapshots> Driver<M> {
                 self.step(Input::Responded { token, result });
             }
             Job::Respond { token, response } => self.respond(token, response),
+            Job::Done { token } => {
+                if let Some(Caller::Change(reply)) = self.callers.leave(token) {
+                    let _gone = reply.send(Ok(()));
+                }
+            }
             Job::Refuse { token, reason } => self.refuse(token, reason),
             Job::Event(event) => self.tell(event),
             Job::Stop(result) => {
@@ -329,6 +338,9 @@ impl<M: Snapshots> Driver<M> {
             }
             Some(Caller::Order(reply)) => {
                 let _gone = reply.send(Err(reason));
+            }
+            Some(Caller::Change(reply)) => {
+                let _gone = reply.send(Err(reason.into()));
             }
             None => self.refuse_in_machine(token, reason),
         }
@@ -401,7 +413,7 @@ impl<M: Snapshots> Driver<M> {
             match self.callers.leave(token) {
                 Some(Caller::Command(reply)) => callers.push((token, Waiter::Command(reply))),
                 Some(Caller::Session(reply)) => callers.push((token, Waiter::Session(reply))),
-                Some(Caller::Read(_) | Caller::Order(_)) | None => {}
+                Some(Caller::Read(_) | Caller::Order(_) | Caller::Change(_)) | None => {}
             }
         }
         Arc::new(Mutex::new(callers))
@@ -437,7 +449,7 @@ impl<M: Snapshots> Driver<M> {
             Some(Caller::Order(reply)) => {
                 let _gone = reply.send(Ok(response));
             }
-            Some(Caller::Read(_)) | None => {}
+            Some(Caller::Read(_) | Caller::Change(_)) | None => {}
         }
     }
 
@@ -463,7 +475,8 @@ impl<M: Snapshots> Driver<M> {
         if at_once || self.now.since(self.told_at) >= crate::clock::nanos(STATUS_EVERY) {
             self.told_at = self.now;
             let status = self.replica.status();
-            if status.core.is_none() && self.status.borrow().last > 0 {
+            let removed = status.standing == Standing::Removed;
+            if status.core.is_none() && self.status.borrow().last > 0 && !removed {
                 return; // The replica has ended, and its core is gone.
             }
             let status = Status::from(status);

@@ -106,6 +106,8 @@ impl<M: Snapshots> Idle<M> {
         let mut settings = Settings::new::<M>(core_config(&options)?, random()?, random_u128()?);
         settings.address = address.unwrap_or_default();
         settings.lone = lone;
+        settings.learner = options.learner;
+        settings.named = options.id.is_some();
         settings.forward = options.forward_commands;
         settings.adopt_state = options.adopt_state;
         settings.waiting_bytes = options.max_queue_bytes;
@@ -205,6 +207,7 @@ async fn open(
         fresh_name: options.id_generator.make(),
         fresh_node: NodeId(random_u128()?),
         on_lost_data: options.on_lost_data,
+        rejoin: options.rejoin,
     };
     let opened = tokio::task::spawn_blocking(move || {
         let mut store = persistence.open(&opening)?;

@@ -11,6 +11,7 @@ mod events;
 mod idle;
 mod inbox;
 mod machine_task;
+mod membership;
 mod meters;
 mod node;
 mod options;
@@ -31,15 +32,15 @@ pub use session::Session;
 pub use skiff_replica::core::TransferFailure;
 pub use skiff_replica::storage::OnLostData;
 pub use skiff_replica::{
-    At, Batch, CommandError, Consistency, Encoded, EntryPosition, Event, Fate, Index, InstanceId,
-    KeepsNothing, Leader, LogTime, MachineError, Malformed, Mark, Opened, Outcome, Queries, Raw,
-    ReadError, Refusal, SessionAsk, SessionId, SnapshotWriter, Snapshots, Standing, State,
-    StateMachine, Term, TransferError, Waiting,
+    At, Batch, ChangeError, CommandError, Consistency, Encoded, EntryPosition, Event, Fate, Index,
+    InstanceId, KeepsNothing, Leader, LogTime, MachineError, Malformed, Mark, MemberChange, Opened,
+    Outcome, Queries, Raw, ReadError, Refusal, SessionAsk, SessionId, SnapshotWriter, Snapshots,
+    Standing, State, StateMachine, Term, TransferError, Waiting, Why,
 };
 pub use skiff_replica::{core, storage, transport};
 pub use skiff_tcp as tcp;
 pub use skiff_wal as disk;
-pub use status::{PeerStatus, Status};
+pub use status::{MemberStatus, PeerStatus, Status};
 
 /// The front page's programs compile.
 #[cfg(doctest)]

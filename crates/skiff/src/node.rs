@@ -374,24 +374,6 @@ impl<M: Snapshots> Node<M> {
 
 /// What this version cannot do yet. Each says so.
 impl<M: Snapshots> Node<M> {
-    /// Leaves the cluster. Not available yet.
-    ///
-    /// # Errors
-    ///
-    /// Always [`CommandError::Unsupported`].
-    pub async fn leave(&self) -> Result<(), CommandError> {
-        unsupported("leaving a cluster")
-    }
-
-    /// Comes back after having been removed. Not available yet.
-    ///
-    /// # Errors
-    ///
-    /// Always [`CommandError::Unsupported`].
-    pub async fn rejoin(&self) -> Result<(), CommandError> {
-        unsupported("rejoining a cluster")
-    }
-
     /// Takes a snapshot. Not available yet.
     ///
     /// # Errors

@@ -64,6 +64,12 @@ pub struct Options {
     pub max_sessions: u64,
     /// How many bytes of responses are kept for sessions, as the leader has it. Default: 64 MiB.
     pub max_session_bytes: u64,
+    /// How long a change of the members may take before its caller gets an answer. Default: 30 s.
+    pub change_timeout: Duration,
+    /// Whether the node is to be a learner, and never a voter, in a cluster that exists.
+    pub learner: bool,
+    /// Whether a node that was removed begins anew.
+    pub rejoin: bool,
     /// Whether a follower passes commands on to the leader. Default: no, it answers `ENOTLEADER`.
     pub forward_commands: bool,
     /// Where to listen.
@@ -116,6 +122,9 @@ impl Default for Options {
             session_timeout: Duration::from_secs(3600),
             max_sessions: 65_536,
             max_session_bytes: 64 << 20,
+            change_timeout: Duration::from_secs(30),
+            learner: false,
+            rejoin: false,
             forward_commands: false,
             listen: None,
             advertise: None,
@@ -205,6 +214,7 @@ impl Options {
             ("the session timeout", self.session_timeout.is_zero()),
             ("the number of sessions", self.max_sessions == 0),
             ("what is kept for sessions", self.max_session_bytes == 0),
+            ("the change timeout", self.change_timeout.is_zero()),
             ("the largest command", self.max_command_bytes == 0),
             ("the queue", self.max_queue_bytes == 0),
             ("the number of entries before a snapshot", self.snapshot_after_entries == Some(0)),

@@ -56,6 +56,9 @@ pub struct Status {
     /// How many more voters may fail before the cluster stops, whichever they are: of those that are
     /// connected, how many are not needed for a majority. Known to the leader only.
     pub tolerates: Option<usize>,
+    /// All members of the cluster, this node included, as far as it knows.
+    #[serde(default)]
+    pub members: Vec<MemberStatus>,
     /// All others this node knows of.
     pub peers: Vec<PeerStatus>,
     /// For whom or what it waits before it is a member, in words.
@@ -66,6 +69,21 @@ pub struct Status {
     pub waiting_calls: usize,
     /// How many bytes of them wait for a leader, or for its answer.
     pub waiting_bytes: usize,
+}
+
+/// A member of the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct MemberStatus {
+    /// Its name.
+    pub name: String,
+    /// Its incarnation, as 32 hexadecimal digits.
+    pub node: String,
+    /// Where it is; empty if it does not listen.
+    pub address: String,
+    /// `voter`; `learner`; `joining`, a learner that is to be a voter; or `leaving`, a voter whose removal
+    /// is under way.
+    pub role: String,
 }
 
 /// A node that this one knows of.
@@ -131,6 +149,7 @@ impl From<replica::Status> for Status {
             disk_total_bytes: from.room.as_ref().map(|room| room.total),
             voters: core.map_or(0, |core| core.membership.voters.len()),
             tolerates: from.tolerates,
+            members: core.map(members).unwrap_or_default(),
             peers: from.peers.into_iter().map(PeerStatus::from).collect(),
             waiting_for: from.waiting_for.iter().map(ToString::to_string).collect(),
             refused: from.refused,
@@ -141,6 +160,28 @@ impl From<replica::Status> for Status {
             address: from.address,
         }
     }
+}
+
+fn members(core: &replica::core::Status) -> Vec<MemberStatus> {
+    let all = &core.membership;
+    let role = |id| match id {
+        id if all.wishes.contains_key(&id) => "joining",
+        id if all.learners.contains(&id) => "learner",
+        id if all.voters.contains(&id) => "voter",
+        _ => "leaving",
+    };
+    let member = |id: replica::core::NodeId| {
+        let node = all.nodes.get(&id).cloned().unwrap_or_default();
+        MemberStatus {
+            name: node.name,
+            node: format!("{:032x}", id.0),
+            address: node.address,
+            role: role(id).to_owned(),
+        }
+    };
+    let mut members: Vec<MemberStatus> = all.members().map(member).collect();
+    members.sort_by(|one, other| one.name.cmp(&other.name));
+    members
 }
 
 impl From<replica::PeerStatus> for PeerStatus {

@@ -57,6 +57,25 @@ pub(crate) fn log(at: &At<'_>, event: &Event) {
                 "disconnected"
             );
         }
+        Event::MemberJoined { name, address, voter, .. } => {
+            tracing::info!(node, term, index, member = name, address, voter, "joined the cluster");
+        }
+        Event::MemberPromoted { name, .. } => {
+            tracing::info!(node, term, index, member = name, "became a voter")
+        }
+        Event::MemberMoved { name, address, .. } => {
+            tracing::info!(
+                node,
+                term,
+                index,
+                member = name,
+                address,
+                "is dialled elsewhere from now on"
+            );
+        }
+        Event::MemberLeft { name, .. } => {
+            tracing::info!(node, term, index, member = name, "left the cluster")
+        }
         Event::Remark(remark) => tracing::warn!(node, term, index, "{remark}"),
         Event::Hole(hole) => tracing::warn!(
             node,
@@ -119,7 +138,7 @@ pub(crate) fn log(at: &At<'_>, event: &Event) {
         | Event::LoadFailed { .. }
         | Event::GenesisGone { .. }
         | Event::MachineReplaced { .. }
-        | Event::AdmissionUnsupported { .. } => tracing::warn!(node, term, index, ?event),
+        | Event::AdmissionWaits { .. } => tracing::warn!(node, term, index, ?event),
         event => tracing::debug!(node, term, index, ?event),
     }
 }

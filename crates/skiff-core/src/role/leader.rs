@@ -1,15 +1,16 @@
 //! The leader (dissertation 3.5): replicates its log, decides what is committed, and makes sure
 //! that it is still followed.
 
+pub(crate) mod change;
 mod commit;
 mod reads;
 mod replication;
 mod snapshots;
 pub(crate) mod transfer;
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 
-use self::{reads::Reads, transfer::Transfer};
+use self::{change::Changes, reads::Reads, transfer::Transfer};
 pub(crate) use self::{reads::Reader, snapshots::Supply};
 use crate::{
     entry::{Entry, Payload},
@@ -48,6 +49,7 @@ pub(crate) struct Leader {
     pub(crate) transfer: Option<Transfer>,
     /// It was tried already to hand over because of the own disk.
     pub(crate) tried_to_hand_over: bool,
+    pub(crate) changes: Changes,
 }
 
 impl Leader {
@@ -66,6 +68,7 @@ impl Leader {
             reads: Reads::default(),
             transfer: None,
             tried_to_hand_over: false,
+            changes: Changes::new(local.log.last_index(), local.now),
         };
         leader.sync_peers(local);
         if local.config.options.noop {
@@ -74,13 +77,18 @@ impl Leader {
         leader
     }
 
-    /// Brings the list of peers in line with the membership.
-    pub(crate) fn sync_peers(&mut self, local: &Local) {
-        let others: BTreeSet<NodeId> =
-            local.membership().members().filter(|id| *id != local.id()).collect();
+    /// Brings the list of peers in line with the membership. Whoever is removed stays on it until that is
+    /// committed, and is told then.
+    pub(crate) fn sync_peers(&mut self, local: &mut Local) {
+        let mut others = local.members.concerned(local.log.committed());
+        others.remove(&local.id());
         self.peers.retain(|id, progress| {
             self.seq_floor = self.seq_floor.max(progress.seq);
-            others.contains(id)
+            let stays = others.contains(id);
+            if !stays && let Some(index) = local.is_without(*id) {
+                local.promise(*id, Message::Removed { index }, Gate::Term);
+            }
+            stays
         });
         let floor = self.seq_floor;
         let next = local.log.last_index().next();
@@ -106,6 +114,9 @@ impl Leader {
         payload: Payload,
         time: LogTime,
     ) {
+        if self.changes.leaving.is_some() {
+            return local.reject(token, Reject::NotLeader { leader: None });
+        }
         if let Some(Transfer { to, .. }) = self.transfer {
             if planted(Mutant::AppendsInTransfer) {
                 local.append_own(payload, time);
@@ -138,6 +149,7 @@ impl Leader {
         if let Some(transfer) = &mut self.transfer {
             transfer.token.take_if(|one| *one == token);
         }
+        self.cancel_change(token);
     }
 
     /// Something became durable here.
@@ -146,6 +158,7 @@ impl Leader {
             self.advance_commit(local);
         }
         self.confirm_reads(local);
+        self.tend_changes(local);
     }
 
     /// The connection to a member broke.
@@ -167,7 +180,11 @@ impl Leader {
             }
         }
         self.tick_transfer(local, heartbeat);
-        if !self.is_followed(local) || (self.has_a_worse_disk(local) && !self.hand_over(local)) {
+        self.pass_milestone(local);
+        self.tend_changes(local);
+        self.give_up_waiting(local);
+        let disk = self.has_a_worse_disk(local) && !self.hand_over(local);
+        if !self.is_followed(local) || disk || self.has_left(local) {
             return (Transition::Follow { term: local.hard.term, leader: None }, false);
         }
         (Transition::Stay, self.tend_snapshots(local))
@@ -289,6 +306,7 @@ impl Leader {
                 local.reject(token, Reject::NotLeader { leader });
             }
         }
+        self.retire_changes(local, leader);
         let known = local.log.committed();
         let answered = if planted(Mutant::LostOfficeUntold) { Index(u64::MAX) } else { known };
         for (index, token) in local.machine.take_proposals_after(answered) {

@@ -91,6 +91,15 @@ impl Cluster {
         }
     }
 
+    /// A node more, which knows of no membership but the first, and starts.
+    pub fn join(&mut self, id: NodeId) {
+        let first = self.members.values().next().unwrap().config().clone();
+        let seed = u64::try_from(id.0).unwrap();
+        self.members.insert(id, Member::new(Config { id, seed, ..first }));
+        self.start(id);
+        self.drain(id);
+    }
+
     pub fn ids(&self) -> Vec<NodeId> {
         self.members.keys().copied().collect()
     }
@@ -228,7 +237,11 @@ impl Cluster {
                     self.flights.push(Flight { from: id, to, term, message });
                 }
             }
-            Output::Done { token } => assert!(member.done.insert(token), "done twice"),
+            Output::Done { token } => {
+                assert!(member.done.insert(token), "done twice");
+                let at = member.raft.as_ref().unwrap().committed();
+                assert!(member.answered.insert(token, Ok(at)).is_none());
+            }
             Output::Rejected { token, reason } => {
                 assert!(member.answered.insert(token, Err(reason)).is_none());
             }

@@ -57,8 +57,11 @@ fn self_counts_only_as_voter() {
     let mut cluster = Cluster::founded(Membership::of([A, B, C]), |c| c.options = no_pre_vote());
     cluster.put(A, 1, None, vec![change(1, 1, Membership::of([B, C]))]);
     cluster.start_all();
-    cluster.make_leader(A);
+    cluster.time_out(A);
+    cluster.deliver_if(|_| true);
     cluster.isolate(&[B]);
+    cluster.settle();
+    assert!(cluster.raft(A).is_leader());
     let before = cluster.raft(A).committed();
     cluster.propose(A, 1, "x");
     cluster.settle();

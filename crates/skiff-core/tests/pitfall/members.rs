@@ -1,6 +1,6 @@
-//! Memberships as they are found in logs. Changing them is not there yet.
+//! Memberships as they are found in logs, and as they change.
 
-use skiff_core::{Index, Membership, Options};
+use skiff_core::{Change, Index, Input, Membership, Message, NodeId, Options, Token};
 
 use crate::common::{
     Cluster,
@@ -79,7 +79,12 @@ fn recovered_joint_commits_first() {
     assert_eq!(cluster.leader(), None, "not without B, which the outgoing half needs");
     cluster.start(B);
     assert!(cluster.run_until(3_000, |c| c.raft(A).committed() >= Index(2)));
-    assert!(cluster.raft(A).membership().is_joint(), "nobody ends it unasked yet");
+    let only = |c: &Cluster| **c.raft(A).membership() == Membership::of([A]);
+    assert!(cluster.run_until(3_000, only), "then the leader leaves it, unasked");
+    let ends = cluster.members[&A].store.entries.iter().position(
+        |entry| matches!(&entry.payload, skiff_core::Payload::Membership(one) if !one.is_joint()),
+    );
+    assert_eq!(ends, Some(2), "behind the joint one and the entry that committed it");
 }
 
 /// A node that was removed while it was cut off came back with a high term and deposed one leader
@@ -103,4 +108,87 @@ fn removed_node_is_quiet() {
         cluster.run(30_000);
         assert_eq!((cluster.leader(), cluster.raft(B).term()), (Some(A), term), "{pre_vote}");
     }
+}
+
+fn remove(cluster: &mut Cluster, at: NodeId, token: u64, id: NodeId) {
+    let (token, change) = (Token(token), Change::Remove { id });
+    cluster.step(at, Input::ChangeMembership { token, change });
+}
+
+/// Two leaders each removed another node from four, and both changes were committed: the second had not
+/// committed anything of its own term when it began (the erratum of 2015).
+#[test]
+fn no_change_before_noop_commits() {
+    let mut cluster = Cluster::new(&[1, 2, 3, 4], |_| {});
+    cluster.make_leader(A);
+    cluster.run(400);
+    cluster.isolate(&[A]);
+    remove(&mut cluster, A, 1, D);
+    assert!(cluster.raft(A).membership().is_joint());
+    while !cluster.raft(B).is_leader() {
+        cluster.time_out(B);
+        cluster.settle_if(|flight| !matches!(flight.message, Message::Append(_)));
+    }
+    remove(&mut cluster, B, 2, C);
+    assert!(!cluster.raft(B).membership().is_joint(), "nothing of its term is committed");
+    assert!(cluster.run_until(3_000, |c| c.answer(B, 2).is_some_and(|answer| answer.is_ok())));
+    cluster.heal();
+    let left = Membership::of([A, B, D]);
+    let agreed =
+        |c: &Cluster| [A, B, D].iter().all(|id| c.raft(*id).membership().voters == left.voters);
+    assert!(cluster.run_until(5_000, agreed), "the first one's change never was");
+    assert!(!cluster.raft(A).membership().is_joint());
+}
+
+/// A removed leader stayed; or left before the others knew of the commit; or a removal that was asked for
+/// through a follower never returned.
+#[test]
+fn leader_removes_itself() {
+    for down in [false, true] {
+        let mut cluster = Cluster::new(&[1, 2, 3, 4], |_| {});
+        cluster.make_leader(A);
+        cluster.run(700);
+        if down {
+            cluster.crash(D);
+        }
+        remove(&mut cluster, A, 1, A);
+        assert!(cluster.run_until(3_000, |c| !c.raft(A).is_leader()));
+        assert!(matches!(cluster.answer(A, 1), Some(Ok(_))), "its caller has its answer");
+        let committed = cluster.raft(A).committed();
+        let knows = |id: &&NodeId| cluster.raft(**id).committed() >= committed;
+        assert!([B, C].iter().any(|id| knows(&id)), "another knows before it goes");
+        let leads = |c: &Cluster| [B, C].iter().any(|id| c.raft(*id).is_leader());
+        assert!(cluster.run_until(3_000, leads));
+        assert!(!cluster.raft(A).is_leader());
+    }
+}
+
+/// The stream to a removed node ended when its removal was appended, which it was needed for; or went on
+/// for ever.
+#[test]
+fn replicate_until_removal_commits() {
+    let mut cluster = Cluster::new(&[1, 2], |_| {});
+    cluster.make_leader(A);
+    cluster.run(400);
+    remove(&mut cluster, A, 1, B);
+    assert!(cluster.run_until(1_000, |c| c.answer(A, 1).is_some_and(|answer| answer.is_ok())));
+    assert_eq!(cluster.raft(B).durable(), Index(2), "the joint membership needed it");
+    cluster.settle();
+    let told = cluster.members[&B].events.iter();
+    assert!(told.into_iter().any(|event| matches!(event, skiff_core::Event::Removed { .. })));
+
+    let mut cluster = Cluster::new(&[1, 2, 3], |_| {});
+    cluster.make_leader(A);
+    cluster.run(400);
+    cluster.crash(C);
+    remove(&mut cluster, A, 1, C);
+    assert!(cluster.raft(A).status().peers.contains_key(&C), "not while it is not committed");
+    assert!(cluster.run_until(1_000, |c| c.answer(A, 1).is_some_and(|answer| answer.is_ok())));
+    cluster.settle();
+    cluster.propose(A, 2, "x");
+    cluster.time_out(A);
+    assert!(
+        cluster.flights.iter().all(|flight| flight.to != C),
+        "nothing goes to a dead one for ever"
+    );
 }

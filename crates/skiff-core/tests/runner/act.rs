@@ -1,7 +1,7 @@
 //! Commands that do something.
 
 use bytes::Bytes;
-use skiff_core::{Fault, Input, LoadError, LogTime, Message, NodeId};
+use skiff_core::{Change, Fault, Input, LoadError, LogTime, Message, Node, NodeId, Token};
 
 use super::{
     Runner,
@@ -16,7 +16,7 @@ impl Runner {
     pub(super) fn act(&mut self, name: &str, args: &mut Args) -> Res<()> {
         match name {
             "store" => self.store(args),
-            "start" | "crash" | "timeout" | "tick" => self.each_node(name, args),
+            "start" | "join" | "crash" | "timeout" | "tick" => self.each_node(name, args),
             "wait" => {
                 let span: u64 = args.must_word()?.parse()?;
                 let cluster = self.cluster()?;
@@ -60,6 +60,7 @@ impl Runner {
                 Ok(())
             }
             "taken" | "receive" => self.snapshot(name, args),
+            "change" => self.change(args),
             "set-membership" => {
                 let id = args.node()?;
                 let membership = args.membership()?;
@@ -97,6 +98,7 @@ impl Runner {
                     cluster.try_start(id)?;
                     cluster.drain(id);
                 }
+                "join" => cluster.join(id),
                 "crash" => cluster.crash(id),
                 "timeout" => cluster.time_out(id),
                 _ => cluster.step(id, Input::Timeout),
@@ -190,6 +192,32 @@ impl Runner {
         self.step(id, Input::SnapshotReceived { position, membership, time })
     }
 
+    /// `change 1 c add-voter 4`, `remove 2`, `replace 2 4`, `readdress 2 where`.
+    fn change(&mut self, args: &mut Args) -> Res<()> {
+        let id = args.node()?;
+        let word = args.must_word()?;
+        // Nobody waits for what is called `nobody`.
+        let token = if word == "nobody" { Token::ZERO } else { self.names.token(&word) };
+        let kind = args.must_word()?;
+        let one = args.node()?;
+        let node = |id: NodeId, args: &mut Args| Node {
+            name: args.key("name").unwrap_or_else(|| id.to_string()),
+            address: args.key("at").unwrap_or_default(),
+        };
+        let change = match kind.as_str() {
+            "add-learner" => Change::AddLearner { id: one, node: node(one, args) },
+            "add-voter" => Change::AddVoter { id: one, node: node(one, args) },
+            "remove" => Change::Remove { id: one },
+            "replace" => {
+                let id = args.node()?;
+                Change::Replace { old: one, id, node: node(id, args) }
+            }
+            "readdress" => Change::Readdress { id: one, address: args.must_word()? },
+            other => return Err(format!("{other} is no change").into()),
+        };
+        self.step(id, Input::ChangeMembership { token, change })
+    }
+
     /// What is below the core of a node: its disk, its machine, its old entries.
     fn lane(&mut self, name: &str, args: &mut Args) -> Res<()> {
         let id = args.node()?;
@@ -266,6 +294,7 @@ const fn kind(message: &Message) -> &'static str {
         Message::Append(_) => "Append",
         Message::AppendReply(_) => "AppendReply",
         Message::TimeoutNow => "TimeoutNow",
+        Message::Removed { .. } => "Removed",
         Message::ReadIndex { .. } => "ReadIndex",
         Message::ReadIndexReply { .. } => "ReadIndexReply",
     }

@@ -6,6 +6,7 @@
 //! | `cluster nodes=3 [start=no] [learners=".."] [prevote=no] [window=2] ..` | founds a cluster |
 //! | `store 1 term=3 [vote=2] [base=5/t2] 6/t2=a ..` | what node 1 finds when it starts |
 //! | `start 1 ..`, `crash 1 ..` | begins from the store, is gone with all that was not durable |
+//! | `join 4 ..` | a node more, with an empty store |
 //! | `wait 40`, `timeout 1 ..`, `tick 1 ..` | time passes (ms); the deadline of 1 comes; 1 is asked too early |
 //! | `run 500` | so long all timers fire when due and all messages arrive |
 //! | `elect 1` | 1 times out until it leads, and all messages arrive |
@@ -14,6 +15,7 @@
 //! | `isolate 1 ..`, `cut 1 2`, `heal` | nothing passes between these and the others; from 1 to 2 |
 //! | `propose 1 a ..`, `read 1 r`, `cancel 1 a` | a caller at node 1 |
 //! | `transfer 1 t [to=2]` | a caller at node 1 wants 2 to lead, or anybody |
+//! | `change 1 c add-voter 4`, `remove 2`, `replace 2 4`, .. | a caller at node 1 |
 //! | `disk 1 slow`, `persist 1`, `refuse 1`, `store-fails 1` | the disk of node 1 |
 //! | `machine 1 slow`, `applied 1`, `machine-fails 1 7` | its state machine |
 //! | `loads 1 slow`, `loaded 1 [error=..] [skip=1] [take=1]` | reading its old entries back |

@@ -42,6 +42,7 @@ impl Runner {
                 Ok(AppendOutcome::Mismatch { prev, hint: args.position("hint")? })
             })?,
             "timeout-now" => Message::TimeoutNow,
+            "removed" => Message::Removed { index: Index(args.must_word()?.parse()?) },
             "read-index" => Message::ReadIndex { batch: args.number_or("batch", 0)? },
             "read-index-reply" => {
                 let batch = self.names.batch_named(args.number_or("batch", 0)?);

@@ -20,11 +20,17 @@ impl Names {
             self.tokens.push(name.to_owned());
             self.tokens.len() - 1
         });
-        Token(at as u64)
+        Token(at as u64 + 1)
     }
 
     fn of(&self, token: Token) -> &str {
-        usize::try_from(token.0).ok().and_then(|at| self.tokens.get(at)).map_or("?", String::as_str)
+        if token == Token::ZERO {
+            return "nobody";
+        }
+        usize::try_from(token.0 - 1)
+            .ok()
+            .and_then(|at| self.tokens.get(at))
+            .map_or("?", String::as_str)
     }
 
     /// Batches are numbered as they appear.
@@ -54,6 +60,9 @@ impl Names {
             Input::TransferLeadership { token, to } => {
                 let to = to.map_or_else(|| "anybody".into(), |id| id.to_string());
                 format!("asked to let {to} lead {}", self.of(*token))
+            }
+            Input::ChangeMembership { token, change } => {
+                format!("asked to change {}: {change:?}", self.of(*token))
             }
             Input::SetMembership { membership } => {
                 format!("membership set to {}", self::membership(membership))
@@ -142,6 +151,7 @@ impl Names {
             Message::Append(append) => self::append(append),
             Message::AppendReply(reply) => append_reply(reply),
             Message::TimeoutNow => "TimeoutNow".into(),
+            Message::Removed { index } => format!("Removed, as of {index}"),
             Message::ReadIndex { batch } => format!("ReadIndex, batch {}", self.batch(*batch)),
             Message::ReadIndexReply { batch, index } => {
                 let index =
@@ -205,6 +215,12 @@ pub fn membership(membership: &Membership) -> String {
     if !membership.learners.is_empty() {
         text += &format!("+learners({})", list(&membership.learners));
     }
+    for (id, replaces) in &membership.wishes {
+        text += &format!("+{id} to vote");
+        if let Some(old) = replaces {
+            text += &format!(" for {old}");
+        }
+    }
     text
 }
 
@@ -243,6 +259,7 @@ fn event(event: &Event) -> String {
         Event::NeedsSnapshot { node, next } => format!("{node} needs a snapshot, lacks {next}"),
         Event::LogCompacted { base } => format!("log begins after {base}"),
         Event::SnapshotInstalled { position } => format!("installed snapshot {position}"),
+        Event::Removed { index } => format!("removed as of {index}"),
         Event::SlowDisk { write } => format!("disk is slow with w{write}"),
         Event::WriteRefused { write } => format!("no room for w{write}"),
         Event::TransferStarted { to } => format!("hands over to {to}"),

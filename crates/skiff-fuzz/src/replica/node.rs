@@ -153,7 +153,9 @@ impl Node {
                 assert!(is_remote(token), "nobody here asks that way");
                 self.machine.push_back(Job::Describe { token });
             }
-            Job::ReadReady { token, .. } | Job::Respond { token, .. } => self.answer(token),
+            Job::ReadReady { token, .. } | Job::Respond { token, .. } | Job::Done { token } => {
+                self.answer(token);
+            }
             Job::Refuse { token, reason } => {
                 let refusal = Refusal::from(reason);
                 assert!(!refusal.code.is_empty(), "refused without a reason");
@@ -178,8 +180,8 @@ impl Node {
         assert!(self.links.contains_key(&link), "sent on {link}, which is not there");
         assert_eq!(envelope.from, ME);
         if let Body::Request(request) = &envelope.body {
-            let is_passed_on = matches!(request.ask, Ask::Command(_) | Ask::Session(_));
-            assert!(is_passed_on, "only commands are passed on");
+            let may = matches!(request.ask, Ask::Command(_) | Ask::Session(_) | Ask::Change(_));
+            assert!(may, "only commands and changes are passed on");
             assert!(request.hops <= self.settings.hops_max, "passed on for ever");
             self.forwarded.push(request.id);
         }
@@ -414,6 +416,7 @@ fn opening() -> Opening {
         fresh_name: String::new(),
         fresh_node: ME,
         on_lost_data: OnLostData::Mend,
+        rejoin: false,
     }
 }
 

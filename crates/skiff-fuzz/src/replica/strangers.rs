@@ -78,6 +78,8 @@ fn hello(from: NodeId, source: &mut Source<'_>) -> Hello {
         leaving: source.byte() > 240,
         farewell: source.byte() > 128,
         full: source.byte() > 240,
+        joins: said::joins(source),
+        named: source.flag(),
     }
 }
 

@@ -44,6 +44,7 @@ impl Replica {
                 self.calls.advance(token, Stage::Responding);
                 self.jobs.push_back(Job::Describe { token });
             }
+            Wanted::Change(_) => self.route(token, wanted),
             Wanted::Command(command) => match self.judge_command(token, command) {
                 Ok(()) => self.route(token, wanted),
                 Err(refused) => self.refuse(token, *refused),
@@ -89,6 +90,9 @@ impl Replica {
                 self.found_alone();
             }
             return self.hold(token, wanted);
+        }
+        if let Wanted::Change(change) = wanted {
+            return self.route_change(token, change);
         }
         let Phase::Member(member) = &mut self.phase else {
             return self.hold_or_refuse(token, wanted);
@@ -150,7 +154,7 @@ impl Replica {
             Phase::Member(member) => member.applied,
             // Its machine has not been brought to any state yet.
             Phase::Mending(_) => return self.refuse(token, Refused::NotLeader { leader: None }),
-            Phase::Fresh | Phase::Entering(_) => Index::ZERO,
+            Phase::Fresh | Phase::Entering(_) | Phase::Removed => Index::ZERO,
         };
         self.calls.advance(token, Stage::Reading(query));
         if let Some(job) = self.read_ready(token, index) {
@@ -202,7 +206,7 @@ impl Replica {
     fn is_sole_voter(&self) -> bool {
         let me = self.identity.node;
         match &self.phase {
-            Phase::Fresh | Phase::Mending(_) => false,
+            Phase::Fresh | Phase::Mending(_) | Phase::Removed => false,
             Phase::Entering(_) => self.founded_alone(),
             Phase::Member(member) => {
                 let membership = member.raft.membership();
@@ -211,8 +215,9 @@ impl Replica {
         }
     }
 
-    fn hold_or_refuse(&mut self, token: Token, wanted: Wanted) {
-        if matches!(self.phase, Phase::Fresh) || !self.may_wait_for_leader(token) {
+    pub(super) fn hold_or_refuse(&mut self, token: Token, wanted: Wanted) {
+        let may_wait = matches!(wanted, Wanted::Change(_)) || self.may_wait_for_leader(token);
+        if matches!(self.phase, Phase::Fresh | Phase::Removed) || !may_wait {
             return self.refuse(token, Refused::NotLeader { leader: None });
         }
         self.hold(token, wanted);
@@ -237,7 +242,7 @@ impl Replica {
     }
 
     /// Lets a call wait here until there is a leader, or its deadline.
-    fn hold(&mut self, token: Token, wanted: Wanted) {
+    pub(super) fn hold(&mut self, token: Token, wanted: Wanted) {
         let is_command = matches!(wanted, Wanted::Command(_));
         if is_command && self.vacancy.why_not().is_some() && self.is_sole_voter() {
             return self.refuse_for_room(token);
@@ -319,6 +324,7 @@ impl Replica {
                 (Wanted::Fate(position), 0)
             }
             Ask::Status => (Wanted::Describe, 0),
+            Ask::Change(change) => (Wanted::Change(change), 0),
             _ => return self.refusals.count_one(),
         };
         let under_way = self.calls.remote_bytes();
@@ -335,6 +341,11 @@ impl Replica {
     /// The node a call was passed on to answers.
     pub(super) fn answered(&mut self, link: LinkId, answer: Answer) {
         let token = Token(answer.id);
+        if let Some(Stage::Asked { link: asked, .. }) = self.calls.stage(token)
+            && *asked == link
+        {
+            return self.change_answered(token, answer.result.map_err(Refused::from));
+        }
         let Some(Stage::Forwarded { link: asked, command }) = self.calls.stage(token) else {
             return;
         };
@@ -384,7 +395,7 @@ impl Replica {
         }
     }
 
-    fn answer(&mut self, origin: Origin, result: Result<Bytes, Refused>) {
+    pub(super) fn answer(&mut self, origin: Origin, result: Result<Bytes, Refused>) {
         if self.links.peer(origin.link).is_some() {
             let answer = Answer { id: origin.id, result: result.map_err(Into::into) };
             self.send(origin.link, Body::Answer(Box::new(answer)));
@@ -395,7 +406,7 @@ impl Replica {
     pub(super) fn cancel(&mut self, token: Token) {
         let Some((stage, _)) = self.calls.give_up(token) else { return };
         // What is in the log stays there, and its answer finds nobody: nothing to look for.
-        if let Stage::Reading(_) | Stage::Ordered = stage {
+        if let Stage::Reading(_) | Stage::Ordered | Stage::Changing(_) = stage {
             self.step_core(core::Input::Cancel { token });
         }
     }
@@ -403,8 +414,12 @@ impl Replica {
     /// A call's deadline has passed.
     pub(super) fn expire(&mut self, token: Token) {
         let Some(stage) = self.calls.stage(token) else { return };
+        if let Stage::Inviting(change) = stage {
+            let refused = self.nobody_there(change);
+            return self.refuse(token, refused);
+        }
         let (outcome, position) = self.effect(stage);
-        if let Stage::Reading(_) | Stage::Ordered = stage {
+        if let Stage::Reading(_) | Stage::Ordered | Stage::Changing(_) = stage {
             self.step_core(core::Input::Cancel { token });
         }
         if planted(Mutant::AnswersTwice) && !is_remote(token) {
@@ -427,10 +442,13 @@ impl Replica {
                 let outcome = if failed { Outcome::Unknown } else { Outcome::AppliedResponseLost };
                 (outcome, Some(self.entry_position(*position)))
             }
-            Stage::Forwarded { .. } | Stage::Ordered => (Outcome::Unknown, None),
+            Stage::Forwarded { .. } | Stage::Ordered | Stage::Asked { .. } | Stage::Changing(_) => {
+                (Outcome::Unknown, None)
+            }
             Stage::Done
             | Stage::Arrived
             | Stage::Held(_)
+            | Stage::Inviting(_)
             | Stage::Reading(_)
             | Stage::Responding => (Outcome::NotApplied, None),
         }
@@ -442,6 +460,7 @@ impl Replica {
         for token in self.calls.find(lost) {
             self.refuse(token, Refused::Disconnected);
         }
+        self.lose_changes(link);
         for token in self.calls.of_link(link) {
             self.cancel(token);
         }

@@ -64,7 +64,7 @@ impl Replica {
     fn lookup(&self, fetch: Fetch) -> Result<(Index, bool), Option<Found>> {
         let (index, term) = (fetch.last.index, Some(fetch.last.term));
         match &self.phase {
-            Phase::Fresh | Phase::Entering(_) => Err(None),
+            Phase::Fresh | Phase::Entering(_) | Phase::Removed => Err(None),
             Phase::Member(member) => {
                 let (raft, base) = (&member.raft, member.raft.base());
                 if index <= base.index {
@@ -156,7 +156,7 @@ impl Replica {
     /// those before it, and what comes before them.
     fn term_now(&self, index: Index) -> Option<Term> {
         match &self.phase {
-            Phase::Fresh | Phase::Entering(_) => None,
+            Phase::Fresh | Phase::Entering(_) | Phase::Removed => None,
             Phase::Member(member) => member.raft.term_at(index),
             Phase::Mending(mending) => mending.log.term_at(index),
         }

@@ -243,6 +243,9 @@ impl Replica {
     }
 
     pub(super) fn identified(&mut self, result: Result<(), String>) {
+        if matches!(self.phase, Phase::Removed) {
+            return self.removal_identified(result);
+        }
         let Some(entering) = self.entering(Step::Identify) else { return };
         let instance = InstanceId(entering.genesis.instance);
         if let Err(reason) = result {
@@ -303,7 +306,7 @@ impl Replica {
         last_time: LogTime,
         is_new: bool,
     ) {
-        if is_new {
+        if is_new && genesis.membership.contains(self.identity.node) {
             let names = genesis.membership.nodes.values().map(|node| node.name.clone());
             let mut members: Vec<String> = names.collect();
             members.sort();
@@ -392,7 +395,7 @@ impl Replica {
     pub(super) fn founded_alone(&self) -> bool {
         let genesis = match &self.phase {
             // With nobody else in the cluster there is nobody to mend it.
-            Phase::Fresh | Phase::Mending(_) => return false,
+            Phase::Fresh | Phase::Mending(_) | Phase::Removed => return false,
             Phase::Entering(entering) => &entering.genesis,
             Phase::Member(member) => &member.genesis,
         };

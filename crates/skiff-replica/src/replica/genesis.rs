@@ -30,7 +30,7 @@ impl Replica {
         self.adopt(genesis);
     }
 
-    fn judge_genesis(&self, link: LinkId, genesis: &Genesis) -> Result<(), String> {
+    pub(super) fn judge_genesis(&self, link: LinkId, genesis: &Genesis) -> Result<(), String> {
         let said = self.links.peer(link).and_then(|peer| peer.hello.instance);
         if genesis.cluster != self.identity.cluster || Some(genesis.instance) != said {
             return Err("it is of another cluster or instance than its sender".to_owned());
@@ -62,20 +62,30 @@ impl Replica {
     pub(super) fn send_genesis(&mut self, link: LinkId) {
         let Phase::Member(member) = &self.phase else { return };
         let genesis = member.genesis.clone();
-        let again = AGAIN * self.settings.core.max_election_timeout;
-        let now = self.now;
-        let Some(found) = self.links.get_mut(link) else { return };
-        if found.genesis_at.is_some_and(|at| now < at.after(again)) {
+        if !self.may_send_genesis(link) {
             return;
         }
-        found.genesis_at = Some(now);
-        let Some(peer) = &found.peer else { return };
+        let Some(peer) = self.links.get(link).and_then(|link| link.peer.as_ref()) else { return };
         let (node, name) = (peer.node, peer.hello.name.clone());
         if genesis.position == GENESIS {
             self.send(link, Body::Genesis(Box::new(genesis)));
         } else {
             self.tell(Event::GenesisGone { name, node });
         }
+    }
+}
+
+impl Replica {
+    /// Whether what the log begins with may be sent on this connection: not while it was just sent.
+    pub(super) fn may_send_genesis(&mut self, link: LinkId) -> bool {
+        let again = AGAIN * self.settings.core.max_election_timeout;
+        let now = self.now;
+        let Some(found) = self.links.get_mut(link) else { return false };
+        let may = found.genesis_at.is_none_or(|at| now >= at.after(again));
+        if may {
+            found.genesis_at = Some(now);
+        }
+        may
     }
 }
 

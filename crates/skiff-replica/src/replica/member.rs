@@ -1,8 +1,10 @@
 //! The core of a member, and what becomes of all it puts out.
 
+use std::sync::Arc;
+
 use skiff_core::{
-    self as core, Entry, Fault, Index, Instant, LoadError, LoadId, LogTime, NodeId, Output, Raft,
-    Reject, StateName, Token, WriteId,
+    self as core, Entry, Fault, Index, Instant, LoadError, LoadId, LogTime, Membership, NodeId,
+    Output, Raft, Reject, StateName, Token, WriteId,
     mutants::{Mutant, planted},
 };
 use skiff_storage::SnapshotInfo;
@@ -27,6 +29,9 @@ pub(crate) struct Member {
     pub(crate) applied: Index,
     pub(crate) shelf: Shelf,
     clock: Clock,
+    /// The members that were last followed, and those that were last told.
+    pub(super) latest: Arc<Membership>,
+    pub(super) committed: Arc<Membership>,
 }
 
 /// The log's time, as a leader tells it: that of the last entry when it was elected, plus the time
@@ -48,7 +53,14 @@ impl Member {
     ) -> Self {
         let applied = raft.status().applied;
         let clock = Clock { latest: last_time, begun: last_time, begun_at: now };
-        Self { raft, genesis, applied, shelf: Shelf::new(newest), clock }
+        let latest = Arc::clone(raft.membership());
+        let committed = Arc::clone(&raft.committed_membership().1);
+        Self { raft, genesis, applied, shelf: Shelf::new(newest), clock, latest, committed }
+    }
+
+    /// Since when this node leads, if it does.
+    pub(super) const fn leads_since(&self) -> Instant {
+        self.clock.begun_at
     }
 
     /// The time of the last entry that the machine was handed.
@@ -106,7 +118,11 @@ impl Replica {
                 Some(Job::Send { link, envelope })
             }
             Output::Done { token } => {
-                self.ordered(token);
+                if matches!(self.calls.stage(token), Some(Stage::Changing(_))) {
+                    self.done(token);
+                } else {
+                    self.ordered(token);
+                }
                 None
             }
             Output::Rejected { token, reason } => {
@@ -150,6 +166,7 @@ impl Replica {
             core::Event::Reverted { node, matched, last } => {
                 Event::Reverted { node, matched, last }
             }
+            core::Event::Removed { .. } => return self.removed(),
             core::Event::NeedsSnapshot { node, next } => Event::NeedsSnapshot { node, next },
             core::Event::LogCompacted { base } => Event::LogCompacted { base },
             core::Event::SnapshotInstalled { position } => Event::SnapshotInstalled { position },
@@ -249,6 +266,10 @@ impl Replica {
 
     /// The core gives no result for a request.
     fn rejected(&mut self, token: Token, reason: Reject) {
+        if let Some(Stage::Changing(change)) = self.calls.stage(token) {
+            let change = change.clone();
+            return self.change_rejected(token, change, reason);
+        }
         let position = |position| self.entry_position(position);
         let refused = match reason {
             Reject::NotLeader { leader } => {

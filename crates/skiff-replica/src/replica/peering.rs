@@ -83,7 +83,7 @@ impl Replica {
     }
 
     /// A connection is gone, and with it what was under way on it.
-    fn lose(&mut self, link: LinkId, reason: &str) {
+    pub(super) fn lose(&mut self, link: LinkId, reason: &str) {
         if let Some(lost) = self.links.lose(link)
             && lost.last
         {
@@ -149,6 +149,11 @@ impl Replica {
                 self.hear_last_word(link, Body::Genesis(genesis));
             }
             Body::Genesis(genesis) if is_member => self.take_genesis(link, *genesis),
+            Body::Admission(admission) if is_member => self.take_admission(link, *admission),
+            Body::Newcomer(newcomer) if is_member && is_ours => self.hear_of_newcomer(&newcomer),
+            Body::NotYet { reason, removed } if is_member => {
+                self.hear_not_yet(link, &reason, removed);
+            }
             Body::Fetch(fetch) if is_member && is_ours => self.fetch(link, *fetch),
             Body::Fetched(fetched) if is_member && is_ours => self.fetched(from, *fetched),
             Body::Offer(offer) if is_member && is_ours => self.offered(link, from, *offer),
@@ -203,25 +208,15 @@ impl Replica {
             self.tell(Event::PeerConnected(status));
         }
         if is_fresh && matches!(self.phase, Phase::Member(_)) {
-            self.meet_fresh(link, node, first);
+            self.meet_fresh(link, node);
         }
         if leaves {
             self.say_hello(link);
         }
+        self.tell_removed(link, node);
         self.release_held();
         self.mend_on();
         self.offer_again(node);
-    }
-
-    /// A member meets a node that belongs to no cluster yet.
-    fn meet_fresh(&mut self, link: LinkId, node: NodeId, first: bool) {
-        if self.is_member(node) {
-            return self.send_genesis(link);
-        }
-        let Some(peer) = self.links.peer(link).filter(|_| first) else { return };
-        let (name, address) = (peer.hello.name.clone(), self.links.address(link));
-        let replaces = self.raft().and_then(|raft| member_named(raft.membership(), &name));
-        self.tell(Event::AdmissionUnsupported { name, node, address, replaces });
     }
 
     /// Whoever takes a place closes the connections of who had it.
@@ -293,6 +288,7 @@ impl Replica {
             self.jobs.push_back(Job::Connect { link, address });
         }
         if self.say_again_at <= self.now {
+            self.note_addresses();
             self.say_hello_to_all();
         }
     }
@@ -315,7 +311,7 @@ impl Replica {
         // Only what is durable: it is held against a later run that knows less.
         let of_core = |core: &core::Raft| (core.durable_hard_state().term, core.durable());
         let (term, durable) = match &self.phase {
-            Phase::Fresh => Default::default(),
+            Phase::Fresh | Phase::Removed => Default::default(),
             Phase::Entering(entering) => entering.raft().map(of_core).unwrap_or_default(),
             Phase::Mending(mending) => mending.durable(),
             Phase::Member(member) => of_core(&member.raft),
@@ -340,6 +336,8 @@ impl Replica {
             leaving: self.leaving.is_some_and(|leaving| leaving.told),
             farewell: false,
             full: self.vacancy.why_not().is_some(),
+            joins: self.joins(),
+            named: self.settings.named,
         }
     }
 
@@ -424,7 +422,9 @@ impl Replica {
                 vec![Waiting::Founding]
             }
             Phase::Mending(mending) => mending.waits(),
-            Phase::Entering(_) | Phase::Member(_) => Vec::new(),
+            Phase::Removed => vec![Waiting::Removed],
+            Phase::Member(_) => self.waits_for_voters(),
+            Phase::Entering(_) => Vec::new(),
         }
     }
 }

@@ -41,9 +41,10 @@ fn wiped_voter_no_vote() {
     world.run(20 * SECOND);
     assert_eq!(world.leader(), None, "no leader rather than a lost entry");
     assert_eq!(world.status(&wiped).standing, Standing::Fresh);
-    let told = world.events(&behind).iter().any(|event| {
-        matches!(event, Event::AdmissionUnsupported { name, replaces: Some(_), .. } if *name == wiped)
-    });
+    let told = world
+        .events(&behind)
+        .iter()
+        .any(|event| matches!(event, Event::AdmissionWaits { name, .. } if *name == wiped));
     let words: Vec<_> = world.status(&wiped).waiting_for.iter().map(ToString::to_string).collect();
     assert!(told && words.iter().any(|word| word.contains(&behind)), "both say so: {words:?}");
     world.start(&leader);

@@ -103,7 +103,14 @@ fn waits() -> Vec<Waiting> {
         Waiting::OtherList { name: name(), address: address(), only_there, only_here },
         Waiting::Founder { name: name() },
         Waiting::Founding,
-        Waiting::Admission { name: name(), address: address(), instance: InstanceId(2 << 96) },
+        Waiting::Admission {
+            name: name(),
+            address: address(),
+            instance: InstanceId(2 << 96),
+            reason: "the cluster has no leader yet".into(),
+        },
+        Waiting::Voters { learner: "d".into(), silent: vec![name()] },
+        Waiting::Removed,
     ]
 }
 

@@ -37,6 +37,8 @@ pub(crate) enum Answer {
     /// Of something of a session, or of the node itself, encoded.
     Told(Bytes),
     Refused(Refused),
+    /// What was asked for is so.
+    Done,
 }
 
 /// Names a call: the node, the run of that node, the token there.
@@ -275,6 +277,12 @@ impl World {
         self.leader().expect("it was just there")
     }
 
+    /// Runs until one of these leads.
+    pub(crate) fn elect_among(&mut self, may: impl Fn(&String) -> bool) -> String {
+        self.until("a leader", |world| world.leader().is_some_and(|leader| may(&leader)));
+        self.leader().expect("it was just there")
+    }
+
     /// Runs until the call is answered.
     pub(crate) fn wait(&mut self, call: &CallId) -> Answer {
         self.until("an answer", |world| world.answers.contains_key(call));
@@ -394,6 +402,7 @@ impl World {
                 let value = self.value(name);
                 self.answered(name, token, Answer::Read(value, index));
             }
+            Job::Done { token } => self.answered(name, token, Answer::Done),
             Job::Respond { token, response } => {
                 let id = (name.to_owned(), self.nodes[name].run, token);
                 let answer = match self.orders.contains(&id) {

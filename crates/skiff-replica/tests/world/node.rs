@@ -28,6 +28,12 @@ pub(crate) struct Spec {
     pub(crate) forward: bool,
     pub(crate) lone: bool,
     pub(crate) cluster: Option<String>,
+    /// Whether it wants to be a learner.
+    pub(crate) learner: bool,
+    /// Whether it begins anew if it was removed.
+    pub(crate) rejoin: bool,
+    /// Where it says that it is, if that is not its own name.
+    pub(crate) address: Option<String>,
     /// Another name than the one the world knows it by.
     pub(crate) name: Option<String>,
     pub(crate) crash: Option<Crash>,
@@ -139,8 +145,11 @@ impl Node {
             cluster: self.spec.cluster.clone().unwrap_or_else(|| "orders".to_owned()),
             name: Some(name),
             fresh_name: String::new(),
-            fresh_node: NodeId(self.number()),
+            fresh_node: NodeId(
+                self.number() + if self.spec.rejoin { u128::from(self.run) << 96 } else { 0 },
+            ),
             on_lost_data: OnLostData::Mend,
+            rejoin: self.spec.rejoin,
         };
         let mut store = self.persistence.open(&opening).expect("the store opens");
         let machine = self.machine();
@@ -181,7 +190,10 @@ impl Node {
         }
         let instance = (self.number() << 8) + u128::from(self.run);
         let mut settings = Settings::new::<Counter>(config, self.run, instance);
-        settings.address = format!("{}:1", self.name);
+        let address = self.spec.address.clone();
+        settings.address = address.unwrap_or_else(|| format!("{}:1", self.name));
+        settings.named = true;
+        settings.learner = self.spec.learner;
         settings.forward = self.spec.forward;
         settings.lone = self.spec.lone;
         if let Some(bytes) = self.spec.waiting_bytes {
@@ -260,8 +272,9 @@ impl Node {
             Job::Identify(identity) => {
                 let held = snapshots.newest().expect("the snapshot loads");
                 assert!(held.is_some_and(|(meta, _)| meta.position == Position::new(1, 1)));
-                assert!(running.begun, "a member's log begins with its genesis");
-                running.is_member = true;
+                let is_removed = identity.standing == Standing::Removed;
+                assert!(running.begun || is_removed, "a member's log begins with its genesis");
+                running.is_member = identity.standing == Standing::Member;
                 (disk, Input::Identified { result: words(log.identify(&identity)) })
             }
             Job::Mend { prev, entries } => {

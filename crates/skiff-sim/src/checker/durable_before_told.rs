@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use skiff_replica::{
     Position, Term,
-    core::{AppendOutcome, HardState, Membership, Message, NodeId},
+    core::{AppendOutcome, HardState, Message, NodeId, Raft},
 };
 
 use super::ledger::Ledger;
@@ -41,13 +41,16 @@ pub(crate) fn sends(ledger: &Ledger, to: NodeId, term: Term, message: &Message) 
 pub(crate) fn committed(
     ledgers: &[Ledger],
     wiped: &BTreeSet<NodeId>,
-    members: &Membership,
+    raft: &Raft,
     at: Position,
 ) -> Verdict {
     let holds = |id| {
         wiped.contains(&id) || ledgers.iter().any(|ledger| ledger.node == id && ledger.holds(at))
     };
-    must(members.has_quorum(holds), || {
+    // Who commits an entry may have had a later membership by then than was in force at the entry.
+    let mut memberships = raft.memberships_from(at.index);
+    must(memberships.any(|members| members.has_quorum(holds)), || {
+        let members = raft.membership();
         let holders: Vec<_> = members.voters.iter().filter(|id| holds(**id)).collect();
         format!("{at} is committed, but durable only on {holders:?} of {:?}", members.voters)
     })

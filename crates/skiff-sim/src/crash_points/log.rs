@@ -310,6 +310,7 @@ fn open_with(
         fresh_name: String::new(),
         fresh_node: NodeId(7),
         on_lost_data,
+        rejoin: false,
     };
     Log::open(disk.clone(), &opening, Options { segment_size, fresh_log: LogId(0xabc) })
 }

@@ -93,6 +93,16 @@ pub enum Fault {
         /// For how long.
         nanos: u64,
     },
+    /// A node is asked to have another one removed, and later that one is killed: if it was removed, it
+    /// begins anew when it comes back, and asks to be admitted.
+    Remove {
+        /// Who is asked.
+        asked: Who,
+        /// Who is to go.
+        who: Who,
+        /// How long it stays as it is then.
+        stays: u64,
+    },
     /// There is no room for anything new.
     FullDisk {
         /// Where.

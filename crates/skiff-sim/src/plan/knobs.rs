@@ -87,6 +87,9 @@ pub struct Knobs {
     /// When snapshots are taken, and how they travel; `None` if none are.
     #[serde(default)]
     pub snapshots: Option<SnapshotKnobs>,
+    /// The node that wants to be a learner where it is admitted, if one does.
+    #[serde(default)]
+    pub learner: Option<usize>,
     /// The shortest time a message travels.
     pub latency_min: u64,
     /// The longest.
@@ -140,6 +143,7 @@ impl Knobs {
             sessions_max: many(),
             sessions_bytes: many(),
             snapshots: None,
+            learner: None,
             latency_min: 200_000,
             latency_max: 1_000_000,
             late: 0,

@@ -46,6 +46,9 @@ impl Plan {
             Faults { random: stream(seed, 13), nodes, limits, made: Vec::new() }.make();
         let operator = Faults { random: stream(seed, 19), nodes, limits, made: Vec::new() };
         faults.extend(operator.operate());
+        let mut churn = Faults { random: stream(seed, 22), nodes, limits, made: Vec::new() };
+        knobs.learner = churn.churn();
+        faults.append(&mut churn.made);
         faults.sort_by_key(|(at, _)| *at);
         Self {
             seed,
@@ -222,6 +225,24 @@ impl Faults {
         }
         self.made.sort_by_key(|(at, _)| *at);
         self.made
+    }
+
+    /// Members come and go. Who wants to be a learner from then on. Where disks are damaged, or one node is
+    /// all there is, nobody does.
+    fn churn(&mut self) -> Option<usize> {
+        if self.nodes < 2 || self.limits.mode != Mode::Crash || !on(&mut self.random) {
+            return None;
+        }
+        let gap = pick(&mut self.random, &[500 * MS, SECOND, 3 * SECOND]);
+        let mut at = 2 * SECOND + self.random.u64(0..gap);
+        while at < self.limits.nanos {
+            let stays = if one_in(&mut self.random, 4) { u64::MAX } else { self.nanos() };
+            let (asked, who) = (self.who(), self.who());
+            let asked = if self.random.bool() { Who::Leader } else { asked };
+            self.made.push((at, Fault::Remove { asked, who, stays }));
+            at += self.random.u64(gap / 4..=gap * 2);
+        }
+        one_in(&mut self.random, 4).then(|| self.random.usize(0..self.nodes))
     }
 
     fn who(&mut self) -> Who {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use skiff_replica::{Call, CommandError, Consistency, Index, Input, Outcome, Refused, Token};
 
-use super::{Step, World, orders::Order, sessions::InSession};
+use super::{Step, World, churn::CHANGE, orders::Order, sessions::InSession};
 use crate::{plan::MS, plan::PlannedCall, workload::Operation, workload::Workload};
 
 /// So often a call is made that was refused without effect.
@@ -92,6 +92,8 @@ pub(crate) enum Progress {
 pub(super) enum Answer {
     Response(Bytes),
     Refused(Refused),
+    /// What was asked for is so.
+    Done,
 }
 
 impl<W: Workload> World<'_, '_, W> {
@@ -149,7 +151,7 @@ impl<W: Workload> World<'_, '_, W> {
         };
         self.trace(node, |world| match &call {
             Call::Command(bytes) => format!("is asked {token}: {}", world.workload.describe(bytes)),
-            _ => format!("is asked {token}: {call:?}"),
+            call => format!("is asked {token}: {call:?}"),
         });
         let input = Input::Call { token, call, deadline };
         if let Some(waiting) = &mut self.nodes[node].paused {
@@ -181,6 +183,10 @@ impl<W: Workload> World<'_, '_, W> {
             return Err(self.failure("answers", format!("{token} is answered, which nobody asked")));
         };
         self.hash.number(number as u64);
+        if number == CHANGE {
+            self.change_answered(node, token, &answer);
+            return Ok(());
+        }
         self.trace(node, |_| format!("answers {token}: {answer:?}"));
         let attempt = self.attempts[number].clone();
         if attempt.state != Progress::Waiting {
@@ -217,6 +223,7 @@ impl<W: Workload> World<'_, '_, W> {
                 self.believed_leader = node;
                 Ok(())
             }
+            Answer::Done => Err(self.failure("answers", format!("{token} was no change"))),
             Answer::Refused(refused) => {
                 self.attempts[number].state = Progress::Refused;
                 self.attempts[number].was_busy = matches!(refused, Refused::Busy { .. });
@@ -288,7 +295,7 @@ impl<W: Workload> World<'_, '_, W> {
     /// The process that these calls were made to is gone.
     pub(super) fn forget_calls(&mut self, calls: &[usize]) {
         for number in calls {
-            let attempt = &mut self.attempts[*number];
+            let Some(attempt) = self.attempts.get_mut(*number) else { continue };
             if attempt.state == Progress::Waiting {
                 attempt.state = Progress::Gone;
                 attempt.is_unknown = !attempt.read;

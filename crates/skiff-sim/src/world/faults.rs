@@ -104,6 +104,13 @@ impl<W: Workload> World<'_, '_, W> {
                 let until = until(nanos);
                 self.nodes.iter_mut().for_each(|node| node.slow = (each, until));
             }
+            Fault::Remove { asked, who, stays } => {
+                let (asked, node) = (self.find(asked), self.find(who));
+                if stays < u64::MAX {
+                    self.queue.push(until(stays), node, 0, Event::Comeback);
+                }
+                return self.ask_to_remove(asked, node);
+            }
             Fault::FullDisk { who, nanos } => {
                 let (node, at) = (self.find(who), until(nanos));
                 self.nodes[node].may_stop = true;

@@ -112,6 +112,10 @@ impl<W: Workload> World<'_, '_, W> {
         self.healing.since = self.now;
         // What was lost has an effect too, until it is said again: a hello, once in a timeout.
         self.healing.late = self.network.last_arrival().max(self.now + 2 * TIMEOUT);
+        if self.has_churn() {
+            // Who asked for a change may wait for it until then.
+            self.healing.late = self.healing.late.max(self.now + super::churn::PATIENCE + TIMEOUT);
+        }
         self.healing.until = self.now.max(self.healing.late) + timeouts * TIMEOUT;
         self.queue.push(self.now + EVERY, 0, 0, Event::Probe);
         Ok(())
@@ -121,7 +125,7 @@ impl<W: Workload> World<'_, '_, W> {
     fn leave_some(&mut self, ill: Option<usize>) -> Vec<usize> {
         let count = self.nodes.len();
         let mut left: Vec<usize> = (0..count).collect();
-        if self.watch.is_some() || self.plan.mode != Mode::Crash {
+        if self.watch.is_some() || self.plan.mode != Mode::Crash || self.has_churn() {
             return left;
         }
         let all_members = left.iter().all(|node| self.is_member(*node));
@@ -177,6 +181,11 @@ impl<W: Workload> World<'_, '_, W> {
     /// What is not yet as it must become.
     fn missing(&mut self) -> Result<Option<&'static str>, crate::Failure> {
         let Some(leader) = self.leader() else { return Ok(Some("nobody leads")) };
+        if self.has_churn() {
+            // Who is no member does not count.
+            let all = 0..self.nodes.len();
+            self.healing.left = all.filter(|node| self.belongs(leader, *node)).collect();
+        }
         let id = self.nodes[leader].process.as_ref().map(|process| process.replica.identity().node);
         let follows = |node: &usize| {
             let raft = self.nodes[*node].process.as_ref().and_then(|p| p.replica.raft());
@@ -198,6 +207,12 @@ impl<W: Workload> World<'_, '_, W> {
         self.healing.read = self.renew(self.healing.read, node, true)?;
         if !self.is_answered(self.healing.read) {
             return Ok(Some("no read is served"));
+        }
+        if self.has_churn() && self.changes_hang(leader) {
+            return Ok(Some("a change of the members hangs"));
+        }
+        if self.has_churn() && self.somebody_is_unaware(leader) {
+            return Ok(Some("a removed node does not know it"));
         }
         let last = self.last(leader);
         if !self.healing.left.iter().all(|node| self.applied(*node) == last) {

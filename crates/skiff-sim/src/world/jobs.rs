@@ -92,6 +92,7 @@ impl<W: Workload> World<'_, '_, W> {
                 self.reached.commands_forwarded += 1;
                 return self.answered(node, token, Answer::Response(response));
             }
+            Job::Done { token } => return self.answered(node, token, Answer::Done),
             Job::Refuse { token, reason } => {
                 return self.answered(node, token, Answer::Refused(reason));
             }
@@ -529,6 +530,15 @@ impl<W: Workload> World<'_, '_, W> {
             Told::SnapshotReceiving { .. } => self.reached.snapshots_offered += 1,
             Told::SnapshotInstalled { .. } => self.reached.snapshots_installed += 1,
             Told::SnapshotAborted { .. } => self.reached.snapshots_aborted += 1,
+            Told::MemberJoined { name, .. } if *name == format!("n{node}") => {
+                self.reached.admissions += 1;
+            }
+            Told::MemberPromoted { name, .. } if *name == format!("n{node}") => {
+                self.reached.promotions += 1;
+            }
+            Told::MemberLeft { name, .. } if *name == format!("n{node}") => {
+                self.reached.removals += 1;
+            }
             Told::SlowDisk { .. } => self.reached.slow_disks += 1,
             Told::TransferStarted { .. } => self.reached.transfers += 1,
             Told::TransferDone { .. } => self.reached.transfers_done += 1,

@@ -83,8 +83,8 @@ impl<W: Workload> World<'_, '_, W> {
     pub(super) fn open(&self, node: usize, disk: &SimDisk) -> Result<Opened<SimDisk>, StoreError> {
         let state = &self.nodes[node];
         let random = |what: u64| {
-            let low =
-                mix(self.plan.seed ^ (node as u64) << 8 ^ u64::from(state.wiped) << 16 ^ what);
+            let life = u64::from(state.wiped) << 16 ^ state.starts << 24;
+            let low = mix(self.plan.seed ^ (node as u64) << 8 ^ life ^ what);
             u128::from(low) << 64 | u128::from(mix(low))
         };
         let opening = Opening {
@@ -93,6 +93,8 @@ impl<W: Workload> World<'_, '_, W> {
             fresh_name: String::new(),
             fresh_node: NodeId(random(1 << 40)),
             on_lost_data: OnLostData::Mend,
+            // Who was removed begins anew when it is started again.
+            rejoin: true,
         };
         let options = Options {
             segment_size: self.plan.knobs.segment_bytes,
@@ -112,6 +114,8 @@ impl<W: Workload> World<'_, '_, W> {
         let config = self.plan.knobs.config(draw);
         let mut settings = Settings::new::<W::Machine>(config, mix(draw ^ 7), instance);
         settings.address = address(node);
+        settings.named = true;
+        settings.learner = self.plan.knobs.learner == Some(node);
         settings.forward = self.plan.knobs.forward;
         settings.sessions_max = self.plan.knobs.sessions_max;
         settings.sessions_bytes = self.plan.knobs.sessions_bytes;
@@ -140,6 +144,13 @@ impl<W: Workload> World<'_, '_, W> {
     /// Looks at what was found in a folder. Returns it in words.
     fn recovered(&mut self, node: usize, opened: &Opened<SimDisk>) -> Result<String, Failure> {
         let found = &opened.recovered;
+        let before = self.judges.ledgers[node].node;
+        let is_new = before != NodeId::default() && before != opened.identity.node;
+        if is_new && self.has_churn() {
+            // Who was removed is nobody any more, and begins anew.
+            self.reached.rejoins += 1;
+            self.judges.wiped(node);
+        }
         let left = self.judges.recovered(node, opened.identity.node, found)?;
         self.reached.recoveries += u64::from(opened.identity.boot > 1);
         match left {

@@ -40,6 +40,8 @@ pub(crate) enum Event {
     Resume,
     /// A node starts.
     Start,
+    /// A node that was removed is started anew.
+    Comeback,
     /// A call of the plan is made.
     Call(usize),
     /// It is made again, after so many tries.

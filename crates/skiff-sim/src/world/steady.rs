@@ -47,7 +47,7 @@ impl<W: Workload> World<'_, '_, W> {
             Ailment::SlowDisks(_) => (knobs.write_bytes.min(knobs.append_bytes) >= ROOMY, None),
         };
         let formed = (0..self.nodes.len()).all(|node| self.is_member(node));
-        let is_sound = self.plan.mode == Mode::Crash && self.watch.is_none();
+        let is_sound = self.plan.mode == Mode::Crash && self.watch.is_none() && !self.has_churn();
         if fair && formed && is_sound && self.nodes.len() > 2 {
             (self.plan.ailment, who.map(|who| self.find(who)))
         } else {

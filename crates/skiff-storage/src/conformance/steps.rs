@@ -21,6 +21,7 @@ pub(super) fn opening() -> Opening {
         fresh_name: "unused".to_owned(),
         fresh_node: NodeId(0x0123_4567_89ab_cdef),
         on_lost_data: OnLostData::Refuse,
+        rejoin: false,
     }
 }
 

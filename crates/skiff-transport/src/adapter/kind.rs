@@ -26,6 +26,7 @@ impl Question {
             | Message::VoteReply { .. }
             | Message::AppendReply(_)
             | Message::TimeoutNow
+            | Message::Removed { .. }
             | Message::ReadIndexReply { .. } => None,
         }
     }

@@ -15,8 +15,9 @@ use super::{
     numbers::{body, core_position, node_id, number},
 };
 use crate::envelope::{
-    Answer, Ask, Body, Consistency, Envelope, Fetch, Fetched, Found, Genesis, Got, Hello, Listed,
-    Offer, Outcome, Progress, Refusal, Request, SessionAsk, SnapshotPiece, Standing,
+    Admission, Answer, Ask, Body, Consistency, Envelope, Fetch, Fetched, Found, Genesis, Got,
+    Hello, Joins, Listed, MemberChange, Newcomer, Offer, Outcome, Progress, Refusal, Request,
+    SessionAsk, SnapshotPiece, Standing,
 };
 
 /// The envelope that `bytes` are, all of them. What entries and commands hold is not copied: it
@@ -81,6 +82,12 @@ fn take_body(tag: u32, part: Bytes) -> Result<Body, WireError> {
             return Ok(Body::Piece(Box::new(piece)));
         }
         body::GOT => return Ok(Body::Got(Box::new(got(pb::Got::decode(part)?)))),
+        body::ADMISSION => return admission(part).map(|it| Body::Admission(Box::new(it))),
+        body::NEWCOMER => return newcomer(part).map(|it| Body::Newcomer(Box::new(it))),
+        body::NOT_YET => {
+            let pb::NotYet { reason, removed } = pb::NotYet::decode(part)?;
+            return Ok(Body::NotYet { reason, removed });
+        }
         body::FETCHED => return fetched(part).map(|it| Body::Fetched(Box::new(it))),
         body::PRE_VOTE => {
             let it = pb::PreVote::decode(part)?;
@@ -101,6 +108,7 @@ fn take_body(tag: u32, part: Bytes) -> Result<Body, WireError> {
             pb::TimeoutNow::decode(part)?;
             Message::TimeoutNow
         }
+        body::REMOVED => Message::Removed { index: Index(pb::Removed::decode(part)?.index) },
         body::READ_INDEX => Message::ReadIndex { batch: pb::ReadIndex::decode(part)?.batch },
         body::READ_INDEX_REPLY => {
             let it = pb::ReadIndexReply::decode(part)?;
@@ -166,11 +174,44 @@ fn hello(part: Bytes) -> Result<Hello, WireError> {
         leaving: it.leaving,
         farewell: it.farewell,
         full: it.full,
+        joins: joins(it.joins),
+        named: it.named,
+    })
+}
+
+/// What a later version may say beside these counts for nothing here.
+const fn joins(number: u32) -> Joins {
+    match number {
+        0 => Joins::Not,
+        1 => Joins::AsVoter,
+        _ => Joins::AsLearner,
+    }
+}
+
+fn admission(part: Bytes) -> Result<Admission, WireError> {
+    let it = pb::Admission::decode(part)?;
+    let membership = Membership::decode(&it.membership)
+        .map_err(|_| WireError::Malformed("admission: its membership"))?;
+    let begins = it.genesis.ok_or(WireError::Malformed("admission: no genesis"))?;
+    Ok(Admission { membership, genesis: genesis_of(begins)? })
+}
+
+fn newcomer(part: Bytes) -> Result<Newcomer, WireError> {
+    let it = pb::Newcomer::decode(part)?;
+    Ok(Newcomer {
+        node: node_id(it.node),
+        name: it.name,
+        address: it.address,
+        joins: joins(it.joins),
+        named: it.named,
     })
 }
 
 fn genesis(part: Bytes) -> Result<Genesis, WireError> {
-    let it = pb::Genesis::decode(part)?;
+    genesis_of(pb::Genesis::decode(part)?)
+}
+
+fn genesis_of(it: pb::Genesis) -> Result<Genesis, WireError> {
     let membership = Membership::decode(&it.membership)
         .map_err(|_| WireError::Malformed("genesis: its membership"))?;
     Ok(Genesis {
@@ -237,6 +278,7 @@ fn request(part: Bytes) -> Result<Request, WireError> {
             instance: it.instance.map(number).unwrap_or_default(),
             position: core_position(it.position),
         },
+        Some(pb::request::Ask::Change(it)) => Ask::Change(change(it)?),
         None => return Err(no_alternative("request", part)),
     };
     Ok(Request { id: it.id, timeout_ms: it.timeout_ms, hops: it.hops, ask })
@@ -249,6 +291,17 @@ fn session(it: pb::SessionAsk) -> SessionAsk {
         (_, 0) => SessionAsk::End { session },
         _ => SessionAsk::Command { session, number, command },
     }
+}
+
+fn change(it: pb::Change) -> Result<MemberChange, WireError> {
+    let pb::Change { kind, name, address } = it;
+    Ok(match kind {
+        0 => MemberChange::AddLearner { address },
+        1 => MemberChange::AddVoter { address },
+        2 => MemberChange::Remove { name },
+        3 => MemberChange::Replace { name, address },
+        number => return Err(WireError::Unknown { what: "change", number }),
+    })
 }
 
 fn answer(part: Bytes) -> Result<Answer, WireError> {

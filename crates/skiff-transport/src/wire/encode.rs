@@ -9,8 +9,9 @@ use super::{
     numbers::{body, id, node, position},
 };
 use crate::envelope::{
-    Answer, Ask, Body, Consistency, Envelope, Fetch, Fetched, Found, Genesis, Got, Hello, Offer,
-    Outcome, Progress, Refusal, Request, SessionAsk, SnapshotPiece, Standing,
+    Admission, Answer, Ask, Body, Consistency, Envelope, Fetch, Fetched, Found, Genesis, Got,
+    Hello, Joins, MemberChange, Newcomer, Offer, Outcome, Progress, Refusal, Request, SessionAsk,
+    SnapshotPiece, Standing,
 };
 
 /// Appends the bytes of `envelope` to `out`.
@@ -29,6 +30,12 @@ pub fn encode(envelope: &Envelope, out: &mut BytesMut) {
         Body::Request(it) => message::encode(body::REQUEST, &request(it), out),
         Body::Answer(it) => message::encode(body::ANSWER, &answer(it), out),
         Body::Fetch(it) => message::encode(body::FETCH, &fetch(it), out),
+        Body::Admission(it) => message::encode(body::ADMISSION, &admission(it), out),
+        Body::Newcomer(it) => message::encode(body::NEWCOMER, &newcomer(it), out),
+        Body::NotYet { reason, removed } => {
+            let it = pb::NotYet { reason: reason.clone(), removed: *removed };
+            message::encode(body::NOT_YET, &it, out);
+        }
         Body::Fetched(it) => entries::encode(body::FETCHED, &fetched(it), out),
         Body::Offer(it) => message::encode(body::OFFER, &offer(it), out),
         Body::Piece(it) => message::encode(body::PIECE, &piece(it), out),
@@ -67,6 +74,9 @@ fn put_message(message: &Message, out: &mut BytesMut) {
         Message::Append(it) => entries::encode(body::APPEND, it, out),
         Message::AppendReply(it) => message::encode(body::APPEND_REPLY, &append_reply(it), out),
         Message::TimeoutNow => message::encode(body::TIMEOUT_NOW, &pb::TimeoutNow {}, out),
+        Message::Removed { index } => {
+            message::encode(body::REMOVED, &pb::Removed { index: index.0 }, out);
+        }
         Message::ReadIndex { batch } => {
             message::encode(body::READ_INDEX, &pb::ReadIndex { batch: *batch }, out);
         }
@@ -117,6 +127,33 @@ fn hello(hello: &Hello) -> pb::Hello {
         leaving: hello.leaving,
         farewell: hello.farewell,
         full: hello.full,
+        joins: joins(hello.joins),
+        named: hello.named,
+    }
+}
+
+const fn joins(joins: Joins) -> u32 {
+    match joins {
+        Joins::Not => 0,
+        Joins::AsVoter => 1,
+        Joins::AsLearner => 2,
+    }
+}
+
+fn admission(admission: &Admission) -> pb::Admission {
+    pb::Admission {
+        membership: admission.membership.encode().into(),
+        genesis: Some(genesis(&admission.genesis)),
+    }
+}
+
+fn newcomer(newcomer: &Newcomer) -> pb::Newcomer {
+    pb::Newcomer {
+        node: node(newcomer.node),
+        name: newcomer.name.clone(),
+        address: newcomer.address.clone(),
+        joins: joins(newcomer.joins),
+        named: newcomer.named,
     }
 }
 
@@ -153,6 +190,7 @@ fn request(request: &Request) -> pb::Request {
             let (instance, position) = (Some(id(*instance)), Some(position(*at)));
             pb::request::Ask::Fate(pb::Fate { instance, position })
         }
+        Ask::Change(it) => pb::request::Ask::Change(change(it)),
     };
     pb::Request {
         id: request.id,
@@ -160,6 +198,16 @@ fn request(request: &Request) -> pb::Request {
         hops: request.hops,
         ask: Some(ask),
     }
+}
+
+fn change(change: &MemberChange) -> pb::Change {
+    let (kind, name, address) = match change {
+        MemberChange::AddLearner { address } => (0, "", address.as_str()),
+        MemberChange::AddVoter { address } => (1, "", address.as_str()),
+        MemberChange::Remove { name } => (2, name.as_str(), ""),
+        MemberChange::Replace { name, address } => (3, name.as_str(), address.as_str()),
+    };
+    pb::Change { kind, name: name.to_owned(), address: address.to_owned() }
 }
 
 fn answer(answer: &Answer) -> pb::Answer {

@@ -32,7 +32,7 @@ pub struct Envelope {
     /// Fields from 16 up are bodies: exactly one.
     #[prost(
         oneof = "envelope::Body",
-        tags = "16, 17, 18, 19, 20, 21, 22, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40"
+        tags = "16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41"
     )]
     pub body: ::core::option::Option<envelope::Body>,
 }
@@ -55,6 +55,12 @@ pub mod envelope {
         Fetch(super::Fetch),
         #[prost(message, tag = "22")]
         Fetched(super::Fetched),
+        #[prost(message, tag = "23")]
+        Admission(super::Admission),
+        #[prost(message, tag = "24")]
+        Newcomer(super::Newcomer),
+        #[prost(message, tag = "25")]
+        NotYet(super::NotYet),
         #[prost(message, tag = "30")]
         Piece(super::Piece),
         #[prost(message, tag = "31")]
@@ -78,6 +84,8 @@ pub mod envelope {
         ReadIndex(super::ReadIndex),
         #[prost(message, tag = "40")]
         ReadIndexReply(super::ReadIndexReply),
+        #[prost(message, tag = "41")]
+        Removed(super::Removed),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -114,6 +122,12 @@ pub struct Hello {
     pub farewell: bool,
     #[prost(bool, tag = "15")]
     pub full: bool,
+    /// 0 it does not want to belong to anybody's cluster, 1 as voter, 2 as learner. Others mean learner.
+    #[prost(uint32, tag = "16")]
+    pub joins: u32,
+    /// Its user gave it its name.
+    #[prost(bool, tag = "17")]
+    pub named: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Listed {
@@ -140,6 +154,39 @@ pub struct Genesis {
     #[prost(bytes = "bytes", tag = "7")]
     pub content: ::prost::bytes::Bytes,
 }
+/// To a fresh node: it belongs to the cluster from now on.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Admission {
+    /// As in an entry of kind 2: committed, with the receiver among them.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub membership: ::prost::bytes::Bytes,
+    /// What the log begins with.
+    #[prost(message, optional, tag = "2")]
+    pub genesis: ::core::option::Option<Genesis>,
+}
+/// To the leader: a fresh node wants to belong to the cluster.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Newcomer {
+    #[prost(message, optional, tag = "1")]
+    pub node: ::core::option::Option<Id>,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub address: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "4")]
+    pub joins: u32,
+    #[prost(bool, tag = "5")]
+    pub named: bool,
+}
+/// To a fresh node: why it does not belong to the cluster yet.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NotYet {
+    #[prost(string, tag = "1")]
+    pub reason: ::prost::alloc::string::String,
+    /// It was a member once: only as a new node can it be one again.
+    #[prost(bool, tag = "2")]
+    pub removed: bool,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Request {
     #[prost(uint64, tag = "1")]
@@ -148,7 +195,7 @@ pub struct Request {
     pub timeout_ms: u64,
     #[prost(uint32, tag = "3")]
     pub hops: u32,
-    #[prost(oneof = "request::Ask", tags = "15, 16, 17, 18, 20, 24")]
+    #[prost(oneof = "request::Ask", tags = "15, 16, 17, 18, 20, 24, 27")]
     pub ask: ::core::option::Option<request::Ask>,
 }
 /// Nested message and enum types in `Request`.
@@ -167,6 +214,8 @@ pub mod request {
         Transfer(super::Transfer),
         #[prost(message, tag = "24")]
         Fate(super::Fate),
+        #[prost(message, tag = "27")]
+        Change(super::Change),
     }
 }
 /// Without a session: begins one. With a session and no number: ends it. With both: a command in it.
@@ -182,6 +231,18 @@ pub struct SessionAsk {
     /// How long a session that begins lives without being used.
     #[prost(uint64, tag = "4")]
     pub timeout_ms: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Change {
+    /// 0 add a learner, 1 add a voter, 2 remove, 3 replace.
+    #[prost(uint32, tag = "1")]
+    pub kind: u32,
+    /// Who goes.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// Where who comes is.
+    #[prost(string, tag = "3")]
+    pub address: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Query {
@@ -397,6 +458,11 @@ pub struct Mismatch {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TimeoutNow {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Removed {
+    #[prost(uint64, tag = "1")]
+    pub index: u64,
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReadIndex {
     #[prost(uint64, tag = "1")]

@@ -14,6 +14,9 @@ pub(super) mod body {
     pub(in crate::wire) const OFFER: u32 = 20;
     pub(in crate::wire) const FETCH: u32 = 21;
     pub(in crate::wire) const FETCHED: u32 = 22;
+    pub(in crate::wire) const ADMISSION: u32 = 23;
+    pub(in crate::wire) const NEWCOMER: u32 = 24;
+    pub(in crate::wire) const NOT_YET: u32 = 25;
     pub(in crate::wire) const PIECE: u32 = 30;
     pub(in crate::wire) const GOT: u32 = 31;
     pub(in crate::wire) const PRE_VOTE: u32 = 32;
@@ -25,6 +28,7 @@ pub(super) mod body {
     pub(in crate::wire) const TIMEOUT_NOW: u32 = 38;
     pub(in crate::wire) const READ_INDEX: u32 = 39;
     pub(in crate::wire) const READ_INDEX_REPLY: u32 = 40;
+    pub(in crate::wire) const REMOVED: u32 = 41;
 }
 
 pub(super) const fn id(id: u128) -> pb::Id {

@@ -20,6 +20,7 @@ pub fn opening() -> Opening {
         fresh_name: String::new(),
         fresh_node: NodeId(7),
         on_lost_data: OnLostData::Refuse,
+        rejoin: false,
     }
 }
 

@@ -5,7 +5,8 @@ use super::Leader;
 use crate::{
     local::Local,
     mutants::{Mutant, planted},
-    types::{Index, Instant},
+    quorum,
+    types::{Index, Instant, NodeId},
 };
 
 impl Leader {
@@ -13,19 +14,29 @@ impl Leader {
     /// node is a voter.
     pub(super) fn advance_commit(&mut self, local: &mut Local) {
         let durable = local.log.durable();
-        let reached = local.membership().reached(|id| {
+        let held = |id: NodeId| {
             if id == local.id() {
                 let counts_all = planted(Mutant::LeaderCountsUndurable);
                 return if counts_all { local.log.last_index() } else { durable };
             }
             self.peers.get(&id).map_or(Index::ZERO, |progress| progress.matched)
-        });
+        };
+        let members = local.membership();
+        let reached = if planted(Mutant::LearnersCount) {
+            quorum::reached(&members.members().collect(), held)
+        } else {
+            members.reached(held)
+        };
         if let Some(index) = reached
             && index > local.log.committed()
             && (local.log.term_at(index) == Some(local.hard.term)
                 || planted(Mutant::CommitsOldTerms))
         {
+            let concerned = local.members.latest().0 > local.log.committed();
             local.log.commit(index);
+            if concerned {
+                self.sync_peers(local);
+            }
         }
         self.watch_own_disk(local);
     }

@@ -33,6 +33,11 @@ impl Leader {
 
     /// A member answered.
     pub(super) fn answered(&mut self, local: &mut Local, from: NodeId, reply: &AppendReply) {
+        self.take_answer(local, from, reply);
+        self.tend_changes(local);
+    }
+
+    fn take_answer(&mut self, local: &mut Local, from: NodeId, reply: &AppendReply) {
         let Some(progress) = self.peers.get_mut(&from) else { return };
         if reply.seq > progress.seq {
             return; // It answers what was never asked.

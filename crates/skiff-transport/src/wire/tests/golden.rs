@@ -12,8 +12,9 @@ use skiff_core::{
 
 use super::encoded;
 use crate::{
-    Answer, Ask, Body, Consistency, Envelope, Fetch, Fetched, Found, Genesis, Got, Hello, Listed,
-    Offer, Outcome, Progress, Refusal, Request, SessionAsk, SnapshotPiece, Standing, wire::decode,
+    Admission, Answer, Ask, Body, Consistency, Envelope, Fetch, Fetched, Found, Genesis, Got,
+    Hello, Joins, Listed, MemberChange, Newcomer, Offer, Outcome, Progress, Refusal, Request,
+    SessionAsk, SnapshotPiece, Standing, wire::decode,
 };
 
 const FILE: &str = "src/wire/tests/golden.txt";
@@ -103,6 +104,15 @@ fn envelopes() -> Vec<(&'static str, Envelope)> {
         ("read index", raft(Message::ReadIndex { batch: 10 })),
         ("read index reply", raft(Message::ReadIndexReply { batch: 10, index: Some(Index(0)) })),
         ("read index refused", raft(Message::ReadIndexReply { batch: 10, index: None })),
+        ("removed", raft(Message::Removed { index: Index(301) })),
+        ("fresh hello", fresh()),
+        ("admission", admission()),
+        ("newcomer", newcomer()),
+        ("not yet", envelope(Body::NotYet { reason: "no leader".into(), removed: true })),
+        ("request add learner", request(Ask::Change(MemberChange::AddLearner { address: at() }))),
+        ("request add voter", request(Ask::Change(MemberChange::AddVoter { address: at() }))),
+        ("request remove", request(Ask::Change(MemberChange::Remove { name: "a".into() }))),
+        ("request replace", request(Ask::Change(replace()))),
     ]
 }
 
@@ -154,6 +164,48 @@ fn last_hello() -> Envelope {
         full: true,
         ..Hello::default()
     })))
+}
+
+fn at() -> String {
+    "x:4".into()
+}
+
+fn replace() -> MemberChange {
+    MemberChange::Replace { name: "a".into(), address: at() }
+}
+
+fn fresh() -> Envelope {
+    envelope(Body::Hello(Box::new(Hello {
+        cluster: "orders".into(),
+        name: "d".into(),
+        address: at(),
+        nonce: 0xbeef,
+        feature_level: 1,
+        joins: Joins::AsLearner,
+        named: true,
+        ..Hello::default()
+    })))
+}
+
+fn newcomer() -> Envelope {
+    envelope(Body::Newcomer(Box::new(Newcomer {
+        node: NodeId(4),
+        name: "d".into(),
+        address: at(),
+        joins: Joins::AsVoter,
+        named: true,
+    })))
+}
+
+/// The receiver, a learner, is to take the place of the voter.
+fn admission() -> Envelope {
+    let mut members = membership();
+    members.learners.insert(NodeId(4));
+    members.nodes.insert(NodeId(4), Node { name: "d".into(), address: at() });
+    members.wishes.insert(NodeId(4), Some(NodeId(1)));
+    let Body::Genesis(genesis) = genesis().body else { unreachable!() };
+    let admission = Admission { membership: members, genesis: *genesis };
+    envelope(Body::Admission(Box::new(admission)))
 }
 
 fn membership() -> Membership {

@@ -8,8 +8,9 @@ use skiff_core::{
 };
 
 use crate::{
-    Answer, Ask, Body, Consistency, Envelope, Fetch, Fetched, Found, Genesis, Got, Hello, Listed,
-    Offer, Outcome, Progress, Refusal, Request, SessionAsk, SnapshotPiece, Standing,
+    Admission, Answer, Ask, Body, Consistency, Envelope, Fetch, Fetched, Found, Genesis, Got,
+    Hello, Joins, Listed, MemberChange, Newcomer, Offer, Outcome, Progress, Refusal, Request,
+    SessionAsk, SnapshotPiece, Standing,
 };
 
 pub(super) fn any_envelope() -> BoxedStrategy<Envelope> {
@@ -54,6 +55,9 @@ fn any_body() -> BoxedStrategy<Body> {
         1 => any_request().prop_map(|it| Body::Request(Box::new(it))),
         1 => any_answer().prop_map(|it| Body::Answer(Box::new(it))),
         1 => any_fetch().prop_map(|it| Body::Fetch(Box::new(it))),
+        1 => any_admission().prop_map(|it| Body::Admission(Box::new(it))),
+        1 => any_newcomer().prop_map(|it| Body::Newcomer(Box::new(it))),
+        1 => (text(), any::<bool>()).prop_map(|(reason, removed)| Body::NotYet { reason, removed }),
         1 => any_fetched().prop_map(|it| Body::Fetched(Box::new(it))),
         1 => any_offer().prop_map(|it| Body::Offer(Box::new(it))),
         1 => any_piece().prop_map(|it| Body::Piece(Box::new(it))),
@@ -74,6 +78,7 @@ fn any_message() -> BoxedStrategy<Message> {
         any_append().prop_map(Message::Append),
         any_append_reply().prop_map(Message::AppendReply),
         Just(Message::TimeoutNow),
+        number().prop_map(|index| Message::Removed { index: Index(index) }),
         number().prop_map(|batch| Message::ReadIndex { batch }),
         (number(), option::of(number()))
             .prop_map(|(batch, index)| Message::ReadIndexReply { batch, index: index.map(Index) }),
@@ -124,6 +129,12 @@ fn any_membership() -> BoxedStrategy<Membership> {
                 set.insert(id);
                 membership.nodes.insert(id, Node { name, address });
             }
+            // Each learner by turns: none, to be a voter, to be one in place of another.
+            let other = membership.voters.first().copied();
+            for (at, id) in membership.learners.iter().enumerate().filter(|(at, _)| at % 3 > 0) {
+                let replaces = other.filter(|one| at % 3 == 2 && *one != NodeId(0));
+                membership.wishes.insert(*id, replaces);
+            }
             membership
         })
         .boxed()
@@ -155,7 +166,7 @@ fn any_hello() -> BoxedStrategy<Hello> {
     let who = (text(), option::of(any::<u128>()), text(), text(), standing);
     let state = (number(), number(), number(), any::<u32>());
     let listed = (text(), node_id()).prop_map(|(name, node)| Listed { name, node });
-    let list = (any::<bool>(), vec(listed, 0..5), vec(text(), 0..3));
+    let list = (any::<bool>(), vec(listed, 0..5), vec(text(), 0..3), joins(), any::<bool>());
     let flags = any::<(bool, bool, bool)>();
     (who, state, list, flags)
         .prop_map(|(who, state, list, flags)| Hello {
@@ -174,8 +185,42 @@ fn any_hello() -> BoxedStrategy<Hello> {
             leaving: flags.0,
             farewell: flags.1,
             full: flags.2,
+            joins: list.3,
+            named: list.4,
         })
         .boxed()
+}
+
+fn joins() -> impl Strategy<Value = Joins> {
+    prop_oneof![Just(Joins::Not), Just(Joins::AsVoter), Just(Joins::AsLearner)]
+}
+
+fn any_admission() -> BoxedStrategy<Admission> {
+    (any_membership(), any_genesis())
+        .prop_map(|(membership, genesis)| Admission { membership, genesis })
+        .boxed()
+}
+
+fn any_newcomer() -> BoxedStrategy<Newcomer> {
+    (node_id(), text(), text(), joins(), any::<bool>())
+        .prop_map(|(node, name, address, joins, named)| Newcomer {
+            node,
+            name,
+            address,
+            joins,
+            named,
+        })
+        .boxed()
+}
+
+fn any_change() -> BoxedStrategy<MemberChange> {
+    prop_oneof![
+        text().prop_map(|address| MemberChange::AddLearner { address }),
+        text().prop_map(|address| MemberChange::AddVoter { address }),
+        text().prop_map(|name| MemberChange::Remove { name }),
+        (text(), text()).prop_map(|(name, address)| MemberChange::Replace { name, address }),
+    ]
+    .boxed()
 }
 
 fn any_genesis() -> BoxedStrategy<Genesis> {
@@ -212,6 +257,7 @@ fn any_request() -> BoxedStrategy<Request> {
         option::of("[a-z]{1,9}").prop_map(|to| Ask::Transfer { to }),
         (any::<u128>(), position())
             .prop_map(|(instance, position)| Ask::Fate { instance, position }),
+        any_change().prop_map(Ask::Change),
     ];
     (number(), number(), any::<u32>(), ask)
         .prop_map(|(id, timeout_ms, hops, ask)| Request { id, timeout_ms, hops, ask })
