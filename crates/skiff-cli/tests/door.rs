@@ -140,6 +140,18 @@ fn whatever_else_is_asked_is_answered_and_changes_nothing() {
     assert_eq!(ask(&door, "GET", "/livez"), (200, "ok\n".to_owned()));
 }
 
+/// Each line of the log says of which node it is, and where that stood.
+#[test]
+fn the_log_names_node_term_and_index() {
+    let listen = free_address();
+    let mut server =
+        Server::start(&["--dev", "--listen", &listen, "--id", "solo", "--log", "info"]);
+    let line = server.hear("state=leader");
+    for field in ["node=\"solo\"", "term=", "index="] {
+        assert!(line.contains(field), "{field} is missing in {line}");
+    }
+}
+
 #[test]
 fn more_connections_than_there_are_places_for_are_closed() {
     let (listen, door) = (free_address(), free_address());

@@ -53,6 +53,7 @@ reached! {
     sessions_ended: "sessions that their clients ended",
     session_commands: "commands of sessions answered",
     session_retries: "tries of a session's command after the first",
+    session_cancels: "tries of a session's command that were given up, having their answer from another",
     retries_answered: "tries of a session's command that were not executed again",
     sessions_expired: "sessions that expired before their client was done",
     sessions_full: "sessions, or their commands, refused for want of room",

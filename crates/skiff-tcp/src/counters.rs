@@ -17,6 +17,13 @@ macro_rules! counters {
             $(pub(crate) $name: AtomicU64,)*
         }
 
+        impl TcpCounters {
+            /// Each with its name.
+            pub(crate) fn named(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name),)*]
+            }
+        }
+
         impl Tally {
             pub(crate) fn read(&self) -> TcpCounters {
                 TcpCounters { $($name: self.$name.load(Ordering::Relaxed),)* }

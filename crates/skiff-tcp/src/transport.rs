@@ -163,6 +163,10 @@ impl Transport for TcpTransport {
         Ok(Arc::new(TcpConnection(state)))
     }
 
+    fn counts(&self) -> Vec<(&'static str, u64)> {
+        self.counters().named()
+    }
+
     fn shutdown(&self) {
         self.shared.stop.cancel();
         let listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -48,6 +48,12 @@ pub trait Transport: Send + Sync {
     /// Stops listening and closes every connection. Called once at the end; does not block.
     fn shutdown(&self) {}
 
+    /// What it has counted since it was made, each with a word for it: connections that came up, those that
+    /// were refused, and the like. The words stay the same.
+    fn counts(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
+
     /// Tells the time, at least once a heartbeat interval, to transports without a clock of their
     /// own. It does not go back.
     fn tick(&self, now: Instant) {

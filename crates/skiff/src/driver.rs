@@ -480,6 +480,7 @@ impl<M: Snapshots> Driver<M> {
                 return; // The replica has ended, and its core is gone.
             }
             let status = Status::from(status);
+            self.meters.measure_transport(&self.transport.counts());
             self.meters.measure(&status, self.mailbox.queued(), self.in_machine.len());
             self.status.send_replace(status);
         }

@@ -93,6 +93,7 @@ pub const METRICS: &[Metric] = &[
     metric(C, "skiff_refused_total", None, &[], "connections and messages that were turned away"),
     metric(C, "skiff_send_queue_full_total", None, &[], "envelopes dropped: the queue was full"),
     metric(C, "skiff_send_too_large_total", None, &[], "envelopes dropped: above the frame limit"),
+    metric(C, "skiff_transport_total", None, &["what"], "what the transport has counted, by name"),
     metric(C, "skiff_storage_trouble_total", None, &[], "slow, refused or failed reads and writes"),
     metric(H, "skiff_write_seconds", SECONDS, &[], "from handing a batch to the disk to its sync"),
     metric(H, "skiff_replication_seconds", SECONDS, &[], "from there to its commit; leader only"),
@@ -105,6 +106,7 @@ pub(crate) struct Meters {
     gauges: BTreeMap<&'static str, Gauge>,
     states: [(State, Gauge, Counter); 4],
     peers: BTreeMap<String, BTreeMap<&'static str, Gauge>>,
+    transport: BTreeMap<&'static str, Counter>,
     leader_changes: Counter,
     election_timeouts: Counter,
     refused: Counter,
@@ -174,6 +176,7 @@ impl Meters {
             gauges,
             states,
             peers: BTreeMap::new(),
+            transport: BTreeMap::new(),
             leader_changes: counter("skiff_leader_changes_total"),
             election_timeouts: counter("skiff_election_timeouts_total"),
             refused: counter("skiff_refused_total"),
@@ -264,6 +267,17 @@ impl Meters {
             });
         }
         self.measure_peers(&status.peers);
+    }
+
+    /// What the transport has counted.
+    pub(crate) fn measure_transport(&mut self, counts: &[(&'static str, u64)]) {
+        for (what, count) in counts {
+            let node = &self.node;
+            let counter = self.transport.entry(what).or_insert_with(|| {
+                metrics::counter!("skiff_transport_total", "node" => node.clone(), "what" => *what)
+            });
+            counter.absolute(*count);
+        }
     }
 
     fn measure_peers(&mut self, peers: &[PeerStatus]) {

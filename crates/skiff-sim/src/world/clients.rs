@@ -63,6 +63,15 @@ impl Attempt {
         }
     }
 
+    /// Whoever asked waits no longer.
+    pub(super) const fn give_up(&mut self) {
+        self.state = Progress::Gone;
+    }
+
+    pub(super) const fn node(&self) -> usize {
+        self.node
+    }
+
     /// Whether it was told what somebody is told who asks while nothing is wrong.
     pub(super) fn is_served(&self) -> bool {
         self.state == Progress::Answered || self.was_busy

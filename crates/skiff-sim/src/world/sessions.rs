@@ -60,6 +60,10 @@ impl<W: Workload> World<'_, '_, W> {
         if state.through >= calls || self.now > nanos {
             return self.give_up_session(client);
         }
+        if state.current.as_ref().is_some_and(|current| current.answer.is_some()) {
+            self.session_cancel(client)?;
+        }
+        let state = &self.sessions[client];
         let is_waiting = |number: &usize| self.attempts[*number].is_waiting();
         if state.waiting.iter().any(is_waiting) {
             return self.session_later(client, GLANCE);
@@ -77,6 +81,30 @@ impl<W: Workload> World<'_, '_, W> {
         let plan = &self.plan.sessions[client];
         let gives_up = plan.calls.get(self.sessions[client].through).is_some_and(|c| c.gives_up);
         if gives_up { 1 } else { TRIES_MAX }
+    }
+
+    /// It has its answer by one try: now and then it waits no longer for the others.
+    fn session_cancel(&mut self, client: usize) -> Step {
+        for attempt in self.sessions[client].waiting.clone() {
+            if !self.attempts[attempt].is_waiting() || self.random.client.bool() {
+                continue;
+            }
+            let node = self.attempts[attempt].node();
+            // Of one that stands still nobody knows what it answers when it goes on.
+            if self.nodes[node].paused.is_some() {
+                continue;
+            }
+            let Some(process) = &self.nodes[node].process else { continue };
+            let Some(place) = process.calls.iter().position(|one| *one == attempt) else {
+                continue;
+            };
+            let input = Input::Cancel { token: Token(place as u64 + 1) };
+            self.reached.session_cancels += 1;
+            self.attempts[attempt].give_up();
+            self.step(node, input);
+            self.drain(node)?;
+        }
+        Ok(())
     }
 
     fn session_later(&mut self, client: usize, nanos: u64) -> Step {
