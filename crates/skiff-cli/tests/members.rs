@@ -1,5 +1,7 @@
 //! Members come, go and come back, as real processes with real files.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod common;
 
 use std::{fs, path::PathBuf};
