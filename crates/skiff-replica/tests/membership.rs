@@ -248,7 +248,7 @@ fn three_shrink_to_one_and_grow_again() {
     for name in &others {
         change(&mut world, &leader, remove(name));
     }
-    assert_eq!(voters(&world, &leader), [leader.clone()]);
+    assert_eq!(voters(&world, &leader), std::slice::from_ref(&leader));
     done_at(&mut world, &leader);
     for name in &others {
         world.until("it knows", |world| world.status(name).standing == Standing::Removed);
