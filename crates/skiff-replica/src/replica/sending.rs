@@ -131,6 +131,7 @@ impl Replica {
     fn read_on(&mut self, node: NodeId) {
         let (now, settings) = (self.now, &self.settings.snapshots);
         let Some(transfer) = self.transfers.under_way.get_mut(&node) else { return };
+        transfer.is_held = false;
         let Some(kept) = transfer.kept else { return };
         let is_full = transfer.next - kept.min(transfer.next) >= settings.window_bytes;
         let may_read = !is_full && !transfer.reads && transfer.has_more();
