@@ -3,8 +3,9 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use skiff::core::Position;
 
-use crate::{failure::EXIT_CODES, nodes::Nodes, sim::args::Sim, spans};
+use crate::{failure::EXIT_CODES, nodes::Nodes, orders, sim::args::Sim, spans};
 
 /// A replicated key-value store, and the library it is made with, to try out.
 ///
@@ -78,6 +79,27 @@ Exit code 1 if none of them answers.
 Example:
   skiff status --nodes 127.0.0.1:7001,127.0.0.1:7002,127.0.0.1:7003")]
     Status(Status),
+
+    /// Let another node lead
+    #[command(after_help = "\
+Without --to, whoever is best up to date leads. Commands wait meanwhile, and none is lost. Exit code 1 if
+leadership was not handed over; then whoever led goes on.
+
+Example:
+  skiff transfer --nodes 127.0.0.1:7001,127.0.0.1:7002,127.0.0.1:7003
+  skiff transfer --to n2")]
+    Transfer(Transfer),
+
+    /// Say what became of a write that was not answered
+    #[command(after_help = "\
+Whoever writes and gets no answer is told where the entry stands, if that is known: its index and its
+term. Prints `applied`, `never`, `undecided`, `other-instance` or `forgotten`. Exit code 4 if it is none
+of the first two.
+
+Example:
+  skiff outcome 1204/t7
+  skiff outcome 1204/t7 --instance 9f86d081")]
+    Outcome(Outcome),
 
     /// Start three nodes, write while the leader is killed again and again, and check that nothing
     /// is lost
@@ -265,6 +287,34 @@ pub(crate) struct Status {
     #[command(flatten)]
     pub(crate) nodes: Nodes,
     /// Print a JSON object for each node, with everything it says
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Transfer {
+    /// The name of the node that is to lead
+    #[arg(long, value_name = "NAME")]
+    pub(crate) to: Option<String>,
+    #[command(flatten)]
+    pub(crate) nodes: Nodes,
+    /// Print a JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Outcome {
+    /// Where the entry stands: its index and its term, as in 1204/t7
+    #[arg(value_parser = orders::parse_position, value_name = "POSITION")]
+    pub(crate) position: Position,
+    /// The first digits of the cluster's instance that the entry was given to; that of the nodes if left
+    /// out
+    #[arg(long, value_name = "DIGITS")]
+    pub(crate) instance: Option<String>,
+    #[command(flatten)]
+    pub(crate) nodes: Nodes,
+    /// Print a JSON object
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -9,6 +9,7 @@ mod filesystem;
 mod keys;
 mod log;
 mod nodes;
+mod orders;
 mod random;
 mod say;
 mod serve;
@@ -51,6 +52,8 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Delete(args) => runtime()?.block_on(keys::delete(args)),
         Command::List(args) => runtime()?.block_on(keys::list(args)),
         Command::Status(args) => runtime()?.block_on(status::run(args)),
+        Command::Transfer(args) => runtime()?.block_on(orders::transfer(args)),
+        Command::Outcome(args) => runtime()?.block_on(orders::outcome(args)),
         Command::Demo(args) => runtime()?.block_on(demo::run(args)),
         Command::Bench(args) => bench::run(&args),
         Command::Sim(args) => sim::run(&args),

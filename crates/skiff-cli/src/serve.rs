@@ -38,6 +38,8 @@ pub(crate) async fn run(args: Serve) -> Result<(), Failure> {
         result = tell(&node) => return result,
         never = show(door, node.clone()) => match never {},
     }
+    let leads = node.state() == "leader";
+    say::line(if leads { "stops, and hands leadership over" } else { "stops" });
     node.stop().await.map_err(Failure::node)?;
     say::line("stopped");
     Ok(())

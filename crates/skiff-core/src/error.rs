@@ -28,6 +28,20 @@ pub enum Reject {
         /// The limit.
         limit: usize,
     },
+    /// Leadership is being handed over. Not appended; try again once it is known who leads.
+    #[error("leadership is being handed over to {to}")]
+    Transferring {
+        /// Who is to lead.
+        to: NodeId,
+    },
+    /// Leadership was not handed over.
+    #[error("leadership was not handed over: {why}")]
+    NotTransferred {
+        /// Who was to lead, if that was said.
+        to: Option<NodeId>,
+        /// What stood in the way.
+        why: TransferFailure,
+    },
     /// Leadership was lost after the entry was appended: it may or may not be committed later.
     #[error("leadership was lost after the entry {position} was appended")]
     LeadershipLost {
@@ -52,9 +66,43 @@ impl Reject {
         match self {
             Self::LeadershipLost { position, .. } => Some(*position),
             Self::Stopped { position } => *position,
-            Self::NotLeader { .. } | Self::Busy { .. } | Self::TooLarge { .. } => None,
+            Self::NotLeader { .. }
+            | Self::Busy { .. }
+            | Self::TooLarge { .. }
+            | Self::Transferring { .. }
+            | Self::NotTransferred { .. } => None,
         }
     }
+}
+
+/// Why leadership was not handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+#[non_exhaustive]
+pub enum TransferFailure {
+    /// No member is called so.
+    #[error("no member is called so")]
+    Unknown,
+    /// The member has no vote, or will have none.
+    #[error("the member has no vote")]
+    NotVoter,
+    /// The member was not heard for an election timeout.
+    #[error("the member does not answer")]
+    Silent,
+    /// No other voter answers that could be brought up to date.
+    #[error("no other voter answers that could be brought up to date")]
+    Nobody,
+    /// Leadership is being handed over already.
+    #[error("leadership is being handed over already")]
+    InProgress,
+    /// The member could not be brought up to date within an election timeout.
+    #[error("the member was not up to date within an election timeout")]
+    Behind,
+    /// The member was told, and did not come to lead within an election timeout.
+    #[error("the member did not take over within an election timeout")]
+    NotTaken,
+    /// Another than the one that was to lead has come to.
+    #[error("another member leads now")]
+    Elsewhere,
 }
 
 /// Why a node must not go on.

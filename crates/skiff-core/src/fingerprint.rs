@@ -25,7 +25,7 @@ use crate::{
         Role,
         candidate::Candidate,
         follower::Follower,
-        leader::{DEAD, Leader},
+        leader::{DEAD, Leader, transfer::Transfer},
         pre_candidate::PreCandidate,
     },
     types::{Instant, NodeId},
@@ -47,6 +47,7 @@ impl Raft {
         (&machine.proposals, &machine.reads).hash(to);
         list(local.loads.under_way.values(), to);
         local.members.later.hash(to);
+        transfer(local.handed_over, local, to);
         promises(&local.outbox, members, to);
         core::mem::discriminant(&self.role).hash(to);
         match &self.role {
@@ -117,7 +118,14 @@ fn leader(role: &Leader, local: &Local, members: &[NodeId], to: &mut impl Hasher
     let dead = DEAD * local.config.max_election_timeout;
     role.outdone.map(|(index, since)| (index, age(since, local, dead))).hash(to);
     role.reads.hash(to);
+    transfer(role.transfer, local, to);
+    role.tried_to_hand_over.hash(to);
     members.iter().filter_map(|id| role.peers.get(id)).for_each(|peer| progress(peer, local, to));
+}
+
+fn transfer(transfer: Option<Transfer>, local: &Local, to: &mut impl Hasher) {
+    let left = |one: Transfer| (one.token, one.to, one.until.since(local.now), one.told);
+    transfer.map(left).hash(to);
 }
 
 fn progress(peer: &Progress, local: &Local, to: &mut impl Hasher) {

@@ -52,6 +52,16 @@ pub enum Input {
         /// Names the request.
         token: Token,
     },
+    /// Somebody wants another voter to lead: this one, or the one that is best up to date. Answered by
+    /// [`Done`](crate::Output::Done) once it is known to lead, or by
+    /// [`Rejected`](crate::Output::Rejected), after the longest election timeout at the latest. No
+    /// proposal is taken meanwhile.
+    TransferLeadership {
+        /// Names the request.
+        token: Token,
+        /// Who is to lead.
+        to: Option<NodeId>,
+    },
     /// The caller is gone: nothing is answered to it any more. What is in the log stays there.
     Cancel {
         /// Names the request.

@@ -10,6 +10,7 @@ mod disk;
 mod election;
 mod entry;
 mod error;
+mod fate;
 mod fingerprint;
 mod inflights;
 mod input;
@@ -31,18 +32,21 @@ mod raft;
 mod rng;
 mod role;
 mod status;
+mod term_history;
 mod types;
 
 pub use codec::Malformed;
 pub use config::{Config, Options, Recovered};
 pub use entry::{Entry, Payload};
-pub use error::{ConfigError, Fatal, LoadError, Reject, StartError};
+pub use error::{ConfigError, Fatal, LoadError, Reject, StartError, TransferFailure};
+pub use fate::Fate;
 pub use input::{Fault, Input};
 pub use membership::{Membership, Node};
 pub use message::{Append, AppendOutcome, AppendReply, Message};
 pub use output::{Apply, Event, Output, StateName, Write};
 pub use raft::Raft;
 pub use status::{PeerState, PeerStatus, Status};
+pub use term_history::TermHistory;
 pub use types::{
     HardState, Index, Instant, LoadId, LogTime, NodeId, Position, Round, Term, Token, WriteId,
 };

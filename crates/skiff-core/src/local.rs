@@ -17,6 +17,7 @@ use crate::{
     outbox::{Gate, Outbox},
     output::Output,
     rng::Rng,
+    role::leader::transfer::Transfer,
     types::{HardState, Index, Instant, LogTime, NodeId, Position, Token},
 };
 
@@ -39,6 +40,8 @@ pub(crate) struct Local {
     pub(crate) election_at: Option<Instant>,
     /// Elections this node has lost in a row.
     pub(crate) failed_rounds: u32,
+    /// Leadership that was on its way to another when this node left its office.
+    pub(crate) handed_over: Option<Transfer>,
 }
 
 impl Local {

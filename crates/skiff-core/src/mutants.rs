@@ -57,6 +57,26 @@ mutants! {
     /// A leader whose disk is stuck stays in office.
     StalledDiskKeepsOffice,
 
+    // Transfers.
+    /// What is proposed during a transfer is appended, and told to be refused.
+    AppendsInTransfer,
+    /// A successor is told to campaign before it has everything.
+    TimeoutNowTooEarly,
+    /// A transfer that does not come about goes on for ever.
+    TransferNeverEnds,
+    /// A transfer is told to be done before the successor leads.
+    TransferDoneTooEarly,
+    /// A successor asks for votes like anybody else.
+    TransferIsNoReason,
+    /// A node that is to stop hands nothing over.
+    LeavesAtOnce,
+    /// A node that stops forgets who waits for it.
+    LeavesBehind,
+    /// What is not committed in a term that is over is told never to be.
+    NeverByTerm,
+    /// Any committed entry at its index is taken for the one asked about.
+    AppliedByIndex,
+
     // Replication.
     /// A follower cuts its log where an Append overlaps it, although nothing conflicts.
     TruncatesOnOverlap,

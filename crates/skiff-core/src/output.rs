@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::{
     entry::Entry,
-    error::{Fatal, Reject},
+    error::{Fatal, Reject, TransferFailure},
     message::Message,
     types::{HardState, Index, LoadId, NodeId, Position, Term, Token, WriteId},
 };
@@ -19,7 +19,7 @@ use crate::{
 /// | disk | [`Persist`](Self::Persist) |
 /// | machine | [`Apply`](Self::Apply), [`ReadReady`](Self::ReadReady) |
 /// | net | [`Send`](Self::Send) |
-/// | free | [`Load`](Self::Load), [`Rejected`](Self::Rejected), [`Event`](Self::Event), [`Stop`](Self::Stop) |
+/// | free | [`Load`](Self::Load), [`Done`](Self::Done), [`Rejected`](Self::Rejected), [`Event`](Self::Event), [`Stop`](Self::Stop) |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Make this durable, then say [`Persisted`](crate::Input::Persisted). One is outstanding at a
@@ -54,6 +54,11 @@ pub enum Output {
         term: Term,
         /// What to say.
         message: Message,
+    },
+    /// What this request asked of the node itself, not of its machine, is done.
+    Done {
+        /// The request.
+        token: Token,
     },
     /// This request will get no other answer.
     Rejected {
@@ -118,6 +123,23 @@ pub enum Event {
         leader: Option<NodeId>,
         /// The term.
         term: Term,
+    },
+    /// This node leads, and hands leadership over: no proposals are taken meanwhile.
+    TransferStarted {
+        /// Who is to lead.
+        to: NodeId,
+    },
+    /// Leadership was handed over.
+    TransferDone {
+        /// Who leads.
+        to: NodeId,
+    },
+    /// Leadership was not handed over. Whoever leads takes proposals.
+    TransferAborted {
+        /// Who was to lead.
+        to: NodeId,
+        /// What stood in the way.
+        why: TransferFailure,
     },
     /// A member lost entries that it had acknowledged.
     Reverted {

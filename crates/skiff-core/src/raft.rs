@@ -78,6 +78,7 @@ impl Raft {
             rng,
             election_at: None,
             failed_rounds: 0,
+            handed_over: None,
         };
         let role = Role::Follower(Follower::new(&mut local, None));
         local.outbox.event(Event::State(StateName::Follower));
@@ -94,6 +95,7 @@ impl Raft {
         let before = self.local.config.check_invariants.then(|| Witness::of(self));
         self.local.now = self.local.now.max(now);
         self.take(input);
+        self.settle_transfer();
         if let Some(before) = before
             && let Err(broken) = before.check(self)
         {
@@ -116,6 +118,7 @@ impl Raft {
                 Role::Follower(follower) => follower.read(&mut self.local, token),
                 _ => self.reject_not_leader(token),
             },
+            Input::TransferLeadership { token, to } => self.transfer(token, to),
             Input::Cancel { token } => self.cancel(token),
             Input::SetMembership { membership } => self.set_membership(membership),
             Input::Persisted { write } => self.persisted(write),
@@ -157,10 +160,8 @@ impl Raft {
             return None;
         }
         let disk = self.local.disk.deadline(self.local.config.max_election_timeout);
-        match (self.role.deadline(&self.local), disk) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
-        }
+        let transfer = self.local.handed_over.map(|transfer| transfer.until);
+        [self.role.deadline(&self.local), disk, transfer].into_iter().flatten().min()
     }
 
     /// How the node stands.
@@ -209,6 +210,15 @@ impl Raft {
     #[must_use]
     pub const fn is_leader(&self) -> bool {
         matches!(self.role, Role::Leader(_))
+    }
+
+    /// To whom this node is handing leadership over, if it is, and until when.
+    #[must_use]
+    pub fn transferring(&self) -> Option<(NodeId, Instant)> {
+        match &self.role {
+            Role::Leader(leader) => leader.transfer.map(|one| (one.to, one.until)),
+            _ => None,
+        }
     }
 
     /// Who leads the current term, if known.
@@ -298,7 +308,7 @@ impl Raft {
             self.local.outbox.event(Event::SlowDisk { write });
         }
         if let Role::Leader(leader) = &mut self.role {
-            let transition = leader.tick(&self.local);
+            let transition = leader.tick(&mut self.local);
             return self.transition(transition);
         }
         if self.local.election_at.is_some_and(|at| at <= now) {
@@ -484,6 +494,9 @@ impl Raft {
         if self.local.machine.cancel(token) {
             return;
         }
+        if let Some(transfer) = &mut self.local.handed_over {
+            transfer.token.take_if(|one| *one == token);
+        }
         match &mut self.role {
             Role::Leader(leader) => leader.cancel(token),
             Role::Follower(follower) => follower.cancel(token),
@@ -498,7 +511,7 @@ impl Raft {
         }
     }
 
-    fn reject_not_leader(&mut self, token: Token) {
+    pub(crate) fn reject_not_leader(&mut self, token: Token) {
         let leader = self.leader();
         self.local.reject(token, Reject::NotLeader { leader });
     }
@@ -507,7 +520,8 @@ impl Raft {
     fn reject_stopped(&mut self, input: &Input) {
         if let Input::Propose { token, .. }
         | Input::ProposeInSession { token, .. }
-        | Input::Read { token } = input
+        | Input::Read { token }
+        | Input::TransferLeadership { token, .. } = input
         {
             self.local.reject(*token, Reject::Stopped { position: None });
         }
@@ -529,6 +543,9 @@ impl Raft {
         }
         let old = core::mem::replace(&mut self.role, Role::Follower(Follower::default()));
         old.retire(local, None);
+        if let Some(token) = local.handed_over.take().and_then(|transfer| transfer.token) {
+            local.reject(token, Reject::Stopped { position: None });
+        }
         local.outbox.forget_promises();
     }
 }

@@ -116,6 +116,7 @@ impl Chaos {
                 self.token += 1;
                 self.cluster.read(id, self.token);
             }
+            86 if self.dice.chance(30) => self.transfer(id),
             86..96 => {
                 self.cluster.now = self.cluster.now.after(self.dice.next() % (15 * MS));
                 self.cluster.step(id, Input::Timeout);
@@ -173,6 +174,14 @@ impl Chaos {
         let command = Bytes::from(self.token.to_string());
         let time = LogTime(0);
         self.cluster.step(id, Input::Propose { token: Token(self.token), command, time });
+    }
+
+    /// Somebody wants this node to lead, or anybody but who does.
+    fn transfer(&mut self, to: NodeId) {
+        self.token += 1;
+        let (token, to) = (Token(self.token), self.dice.chance(70).then_some(to));
+        let leader = self.cluster.leader().unwrap_or(NodeId(1));
+        self.cluster.step(leader, Input::TransferLeadership { token, to });
     }
 
     /// The disk has no room for what it was given.

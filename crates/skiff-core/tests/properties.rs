@@ -242,6 +242,10 @@ fn nonsense() -> impl Strategy<Value = Input> {
         4 => Just(Input::Timeout),
         2 => number().prop_map(|token| Input::Propose { token: Token(token), command: Bytes::from_static(b"x"), time: LogTime(token) }),
         1 => number().prop_map(|token| Input::Read { token: Token(token) }),
+        1 => (number(), 0_u128..5).prop_map(|(token, to)| Input::TransferLeadership {
+            token: Token(token),
+            to: (to > 0).then_some(NodeId(to)),
+        }),
         1 => number().prop_map(|token| Input::Cancel { token: Token(token) }),
         1 => number().prop_map(|index| Input::Applied { index: Index(index) }),
         1 => (1_u128..5).prop_map(|node| Input::Unreachable { node: NodeId(node) }),

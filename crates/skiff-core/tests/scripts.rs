@@ -58,6 +58,26 @@ scripts! {
     vote_rule_off_the_leader_is_deposed
     timeout_now_campaigns_at_once
     timeout_now_only_from_the_leader
+    transfer_at_a_follower_is_refused
+    transfer_beats_a_heartbeat
+    transfer_brings_its_target_up_to_date
+    transfer_by_a_slow_disk
+    transfer_by_a_slow_disk_fails_once
+    transfer_caller_gone
+    transfer_does_not_postpone_check_quorum
+    transfer_ends_with_the_office
+    transfer_is_given_up_in_time
+    transfer_is_told_again_when_lost
+    transfer_members_set_meanwhile
+    transfer_of_one_who_does_not_take_over
+    transfer_one_at_a_time
+    transfer_stops_with_the_node
+    transfer_takes_no_proposals
+    transfer_to_a_follower
+    transfer_to_who_cannot_lead_is_refused
+    transfer_to_who_leads_is_done
+    transfer_to_whoever_is_best
+    transfer_waits_until_all_is_committed
     check_quorum_learners_do_not_count
     check_quorum_off_leads_on
     check_quorum_one_answer_is_enough

@@ -169,6 +169,9 @@ fn hello(source: &mut Source<'_>) -> Hello {
         list_closed: source.flag(),
         list: source.list(5, |source| Listed { name: source.text(50), node: node(source) }),
         unresolved: source.list(5, |source| source.text(50)),
+        leaving: source.flag(),
+        farewell: source.flag(),
+        full: source.flag(),
     }
 }
 
@@ -185,7 +188,7 @@ fn genesis(source: &mut Source<'_>) -> Genesis {
 }
 
 pub(crate) fn ask(source: &mut Source<'_>) -> Ask {
-    match source.pick(4) {
+    match source.pick(6) {
         0 => Ask::Command(Bytes::copy_from_slice(source.bytes(5_000))),
         1 => Ask::Query {
             consistency: match source.pick(4) {
@@ -197,6 +200,11 @@ pub(crate) fn ask(source: &mut Source<'_>) -> Ask {
             query: Bytes::copy_from_slice(source.bytes(5_000)),
         },
         2 => Ask::Session(session(source)),
+        3 => Ask::Transfer { to: source.flag().then(|| name(node(source))) },
+        4 => Ask::Fate {
+            instance: u128::from_le_bytes(source.array()),
+            position: Position::new(source.number(), source.number()),
+        },
         _ => Ask::Status,
     }
 }

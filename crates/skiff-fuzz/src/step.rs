@@ -45,6 +45,10 @@ fn act(life: &mut Life, source: &mut Source<'_>) {
             let time = LogTime(source.number());
             life.ask(|token| Input::Propose { token, command, time });
         }
+        26 if source.flag() => {
+            let to = source.flag().then(|| said::node(source));
+            life.ask(|token| Input::TransferLeadership { token, to });
+        }
         26 => life.ask(|token| Input::Read { token }),
         27 => life.cancel(Token(u64::from(source.byte()))),
         28 => life.step(Input::Unreachable { node: said::node(source) }),

@@ -262,6 +262,8 @@ impl From<Refused> for CommandError {
             Refused::SessionsFull { reason } => Self::SessionsFull { reason },
             Refused::ResponseLost => Self::ResponseLost,
             Refused::Unsupported { what } => Self::Unsupported { what },
+            // Nobody refuses a command for that.
+            other @ Refused::NotTransferred { .. } => Self::Other(Box::new(other.into())),
             Refused::Other(refusal) => Self::Other(refusal),
         }
     }
@@ -276,6 +278,7 @@ impl From<Refused> for ReadError {
             Refused::Busy { bytes } => Self::Busy { bytes },
             // Nobody refuses a read for that.
             other @ (Refused::Full { .. }
+            | Refused::NotTransferred { .. }
             | Refused::SessionExpired
             | Refused::Acknowledged
             | Refused::SessionsFull { .. }
@@ -293,7 +296,7 @@ impl From<Refused> for ReadError {
     }
 }
 
-fn leader_is(leader: Option<&Leader>) -> String {
+pub(crate) fn leader_is(leader: Option<&Leader>) -> String {
     leader.map_or_else(
         || "; who leads is not known yet".to_owned(),
         |leader| format!("; the leader is {leader}"),

@@ -14,6 +14,7 @@ use skiff_transport::Consistency;
 use self::deadlines::Deadlines;
 use crate::{
     job::{LinkId, REMOTE, is_remote},
+    refused::EntryPosition,
     sessions::Proposal,
 };
 
@@ -29,6 +30,10 @@ pub(crate) enum Wanted {
     Read(Consistency),
     /// To put a question to the machine.
     Query { query: Bytes, consistency: Consistency },
+    /// To have another lead: this one, or any.
+    Transfer(Option<String>),
+    /// To know what became of an entry.
+    Fate(EntryPosition),
     /// To know how the node is.
     Describe,
 }
@@ -50,6 +55,8 @@ pub(crate) enum Stage {
     Committed(Position),
     /// The core looks for the index to read at. With a question, if it is not a local read.
     Reading(Option<Bytes>),
+    /// The core does what was asked of the node itself.
+    Ordered,
     /// The driver is making the answer.
     Responding,
 }

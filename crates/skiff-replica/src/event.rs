@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use skiff_core::{Index, NodeId, StateName, Term, WriteId};
+use skiff_core::{Index, NodeId, StateName, Term, TransferFailure, WriteId};
 use skiff_storage::{Hole, InstanceId};
 use thiserror::Error;
 
@@ -125,6 +125,23 @@ pub enum Event {
         name: String,
         /// The member.
         node: NodeId,
+    },
+    /// This node leads, and hands leadership over. Commands wait meanwhile.
+    TransferStarted {
+        /// Who is to lead.
+        to: Leader,
+    },
+    /// Leadership was handed over.
+    TransferDone {
+        /// Who leads.
+        to: Leader,
+    },
+    /// Leadership was not handed over: whoever leads takes commands again.
+    TransferAborted {
+        /// Who was to lead.
+        to: Leader,
+        /// What stood in the way.
+        why: TransferFailure,
     },
     /// A member lost entries that it had acknowledged.
     Reverted {

@@ -5,7 +5,10 @@ use skiff_core::{Entry, Index, Instant, LoadError, LoadId, Position, Token, Writ
 use skiff_storage::{Recovered, Room, StoreError};
 use skiff_transport::{Consistency, SessionAsk, Signal};
 
-use crate::{job::LinkId, refused::Refused};
+use crate::{
+    job::LinkId,
+    refused::{EntryPosition, Refused},
+};
 
 /// One thing that happened, for [`Replica::step`](crate::Replica::step). Plain data, so that a run
 /// can be recorded and replayed.
@@ -134,7 +137,11 @@ pub enum Input {
         /// The response, or why there is none.
         result: Result<Bytes, Refused>,
     },
-    /// The node is to stop: every call is answered, then [`Job::Stop`](crate::Job::Stop) is put out.
+    /// The node is to stop when the others can do without it: leadership is handed over, what is under
+    /// way is brought to its end, and clients are told to ask others. Then, or when that has taken five
+    /// of the longest election timeouts, [`Job::Stop`](crate::Job::Stop) is put out.
+    Leave,
+    /// The node is to stop now: every call is answered, then [`Job::Stop`](crate::Job::Stop) is put out.
     Stop,
 }
 
@@ -171,4 +178,11 @@ pub enum Call {
     /// To read the machine. Answered by [`Job::ReadReady`](crate::Job::ReadReady) or
     /// [`Job::Refuse`](crate::Job::Refuse).
     Read(Consistency),
+    /// To have another node lead: the one of this name, or whoever is best up to date. Answered by an
+    /// empty [`Job::Respond`](crate::Job::Respond) once it leads, or by
+    /// [`Job::Refuse`](crate::Job::Refuse).
+    Transfer(Option<String>),
+    /// To know what became of an entry, as far as this node knows. Answered by
+    /// [`Job::Respond`](crate::Job::Respond) with a [`Fate`](crate::Fate).
+    Fate(EntryPosition),
 }

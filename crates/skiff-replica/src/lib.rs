@@ -6,6 +6,7 @@ mod call_error;
 mod calls;
 mod error;
 mod event;
+mod fate;
 mod forming;
 mod hello;
 mod input;
@@ -19,12 +20,14 @@ mod sessions;
 mod settings;
 mod status;
 mod trail;
+mod transfer_error;
 mod vacancy;
 
 pub use applier::{Applier, ApplyError};
 pub use call_error::{CommandError, ReadError};
 pub use error::{ReplicaError, StartError};
 pub use event::{Event, Refusal, State};
+pub use fate::{Fate, UnknownFate};
 pub use input::{Call, Input, NotMended};
 pub use job::{Job, LinkId, is_remote};
 pub use machine::{
@@ -42,3 +45,4 @@ pub use skiff_storage::{InstanceId, Standing};
 pub use skiff_transport as transport;
 pub use skiff_transport::{Consistency, SessionAsk};
 pub use status::{PeerProgress, PeerStatus, Status, TrailsBy, Waiting};
+pub use transfer_error::TransferError;

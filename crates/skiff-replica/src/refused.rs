@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use skiff_core::{Index, Position, Term};
+use skiff_core::{Index, Position, Term, TransferFailure};
 use skiff_storage::InstanceId;
 use skiff_transport as wire;
 pub use skiff_transport::Outcome;
 
-use crate::call_error::CommandError;
+use crate::{call_error::CommandError, transfer_error};
 
 /// Who leads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,6 +38,12 @@ pub struct EntryPosition {
 impl EntryPosition {
     pub(crate) const fn new(instance: InstanceId, position: Position) -> Self {
         Self { instance, term: position.term, index: position.index }
+    }
+
+    /// Its place in the log of that instance.
+    #[must_use]
+    pub const fn place(self) -> Position {
+        Position { term: self.term, index: self.index }
     }
 }
 
@@ -115,6 +121,11 @@ pub enum Refused {
     },
     /// The command was executed before, and its response is not kept any more.
     ResponseLost,
+    /// Leadership was not handed over.
+    NotTransferred {
+        /// What stood in the way.
+        why: TransferFailure,
+    },
     /// This version cannot do that.
     Unsupported {
         /// What.
@@ -164,6 +175,7 @@ impl From<Refused> for wire::Refusal {
     fn from(refused: Refused) -> Self {
         let error = match refused {
             Refused::Other(refusal) => return *refusal,
+            Refused::NotTransferred { why } => return transfer_error::refusal(why),
             refused => CommandError::from(refused),
         };
         let message = match &error {
@@ -206,7 +218,10 @@ impl From<wire::Refusal> for Refused {
             (code::SESSIONS_FULL, _) => Self::SessionsFull { reason: refusal.message },
             (code::RESPONSE_LOST, _) => Self::ResponseLost,
             (code::UNSUPPORTED, _) => Self::Unsupported { what: refusal.message },
-            _ => Self::Other(Box::new(refusal)),
+            _ => match transfer_error::failure(&refusal.code) {
+                Some(why) => Self::NotTransferred { why },
+                None => Self::Other(Box::new(refusal)),
+            },
         }
     }
 }

@@ -4,9 +4,11 @@ mod calling;
 mod fetching;
 mod founding;
 mod genesis;
+mod leaving;
 mod member;
 mod mending;
 mod peering;
+mod transferring;
 mod view;
 
 use std::{
@@ -19,7 +21,8 @@ use skiff_storage::{Identity, Standing};
 use skiff_transport::Hello;
 
 pub(crate) use self::{
-    fetching::Fetches, founding::Entering, genesis::GENESIS, member::Member, mending::Mending,
+    fetching::Fetches, founding::Entering, genesis::GENESIS, leaving::Leaving, member::Member,
+    mending::Mending,
 };
 use crate::{
     calls::{Calls, Stage, Wanted},
@@ -77,6 +80,8 @@ pub struct Replica {
     vacancy: Vacancy,
     /// How the log grew.
     trail: Trail,
+    /// It is to stop as soon as others can do without it.
+    leaving: Option<Leaving>,
     /// What store and machine said when they failed.
     store_said: Option<String>,
     machine_said: Option<String>,
@@ -126,6 +131,7 @@ impl Replica {
             unread: BTreeSet::new(),
             vacancy: Vacancy::default(),
             trail: Trail::new(log.last.index),
+            leaving: None,
             store_said: None,
             machine_said: None,
             stopped: false,
@@ -158,6 +164,7 @@ impl Replica {
         if matches!(self.phase, Phase::Fresh) && !self.stopped {
             self.survey();
         }
+        self.leave_if_free();
         self.calls.trim();
     }
 
@@ -174,6 +181,8 @@ impl Replica {
                     Call::Command(command) => Wanted::Command(Proposal::Command(command)),
                     Call::Session(ask) => Wanted::Command(Proposal::Session(ask)),
                     Call::Read(consistency) => Wanted::Read(consistency),
+                    Call::Transfer(to) => Wanted::Transfer(to),
+                    Call::Fate(position) => Wanted::Fate(position),
                 };
                 self.call(token, wanted, deadline);
             }
@@ -183,8 +192,13 @@ impl Replica {
                 self.write_failed(write, recoverable, reason);
             }
             Input::Room { room } => {
+                let had = self.vacancy.why_not().is_none();
                 let news = self.vacancy.measured(room.as_ref(), self.settings.reserve_bytes);
                 news.into_iter().for_each(|news| self.tell(news));
+                if had != self.vacancy.why_not().is_none() {
+                    self.say_hello_to_all();
+                }
+                self.give_way();
             }
             Input::Loaded { load, result } if Fetches::is_one(load) => {
                 self.fetch_loaded(load, result);
@@ -199,6 +213,7 @@ impl Replica {
             Input::Applied { index } => self.applied(index),
             Input::MachineFailed { index, reason } => self.machine_failed(index, reason),
             Input::Responded { token, result } => self.responded(token, result),
+            Input::Leave => self.leave(),
             Input::Stop => self.stop(Ok(())),
         }
     }
@@ -230,7 +245,9 @@ impl Replica {
             Phase::Member(member) => member.raft.deadline(),
         };
         let hello = self.links.open().next().map(|_| self.say_again_at);
-        let all = [core, hello, self.links.deadline(), self.calls.deadline(), self.held_until];
+        let leaving = self.leaving.as_ref().map(Leaving::until);
+        let links = self.links.deadline();
+        let all = [core, hello, links, self.calls.deadline(), self.held_until, leaving];
         all.into_iter().flatten().min()
     }
 

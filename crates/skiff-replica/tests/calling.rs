@@ -171,7 +171,7 @@ fn each_call_answered_once() {
                 let outcome = CommandError::from(refused.clone()).outcome();
                 assert!(times == 0 || outcome != Outcome::NotApplied, "{number}: {refused:?}");
             }
-            Some(Answer::Read(..) | Answer::Told(_)) => panic!("{number} was no read"),
+            Some(other) => panic!("{number} is a command: {other:?}"),
             // Its node crashed, and the caller with it.
             None => assert!(call.1 < world.run_of(&call.0), "{number} was not answered"),
         }

@@ -23,6 +23,14 @@ fn measure(world: &mut World, name: &str, free: u64) {
     world.run(MS);
 }
 
+/// Nobody but the leader could do better.
+fn fill_others(world: &mut World, leader: &str) {
+    for name in followers(world, leader) {
+        measure(world, &name, 0);
+    }
+    world.run(MS);
+}
+
 fn assert_full(world: &mut World, call: &CallId) {
     let before = world.now;
     let error = refused(world, call);
@@ -45,6 +53,7 @@ fn told(world: &World, name: &str) -> [usize; 3] {
 fn a_leader_refuses_commands_below_the_mark_and_takes_them_above_it() {
     let mut world = World::of_three();
     let leader = world.elect();
+    fill_others(&mut world, &leader);
     let term = world.status(&leader).term;
     measure(&mut world, &leader, MARK);
     let call = world.command(&leader, 1);
@@ -73,6 +82,7 @@ fn a_leader_refuses_commands_below_the_mark_and_takes_them_above_it() {
 fn the_refusal_says_how_much_is_free_and_what_to_do() {
     let mut world = World::of_three();
     let leader = world.elect();
+    fill_others(&mut world, &leader);
     measure(&mut world, &leader, 3 * MEBI);
     let call = world.command(&leader, 1);
     assert_eq!(
@@ -86,6 +96,7 @@ fn the_refusal_says_how_much_is_free_and_what_to_do() {
 fn whoever_forwards_to_a_full_leader_is_told_the_same() {
     let mut world = three_forwarding();
     let leader = world.elect();
+    fill_others(&mut world, &leader);
     measure(&mut world, &leader, 0);
     let local = world.command(&leader, 1);
     let words = refused(&mut world, &local).to_string();
@@ -105,6 +116,7 @@ fn whoever_forwards_to_a_full_leader_is_told_the_same() {
 fn a_client_of_a_full_leader_is_told_the_same() {
     let mut world = World::of_three();
     let leader = world.elect();
+    fill_others(&mut world, &leader);
     measure(&mut world, &leader, 0);
     let link = world.stranger(&leader);
     let says = |body| Envelope { group: 0, from: NodeId(0), to: NodeId(0), boot: 0, body };
@@ -128,9 +140,8 @@ fn reads_and_elections_go_on_without_room() {
     let leader = world.elect();
     let call = world.command(&leader, 7);
     assert_eq!(world.wait(&call), Answer::Response(7));
-    for name in world.names() {
-        measure(&mut world, &name, 0);
-    }
+    fill_others(&mut world, &leader);
+    measure(&mut world, &leader, 0);
     for consistency in [Consistency::Linearizable, Consistency::Local] {
         for name in world.names() {
             let read = world.read(&name, consistency);

@@ -2,13 +2,14 @@
 //! only at what has changed.
 //!
 //! What the others judge waits for its feature: memberships that change, snapshots beyond the first,
-//! transfers, leases.
+//! leases.
 
 pub(crate) mod answers;
 pub(crate) mod bounds;
 mod commit_rule;
 mod durable_before_told;
 mod election_safety;
+pub(crate) mod fates;
 mod leader_append_only;
 mod leader_completeness;
 pub(crate) mod ledger;
@@ -20,12 +21,13 @@ mod one_vote;
 mod reads;
 pub(crate) mod sessions;
 mod state_machine_safety;
+pub(crate) mod transfers;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use skiff_replica::{
-    Answer, Index, InstanceId, Position, SessionEntry, SessionId, Sessions as Tables, Term,
+    Answer, Fate, Index, InstanceId, Position, SessionEntry, SessionId, Sessions as Tables, Term,
     core::{Entry, Message, NodeId, Payload, Raft, Write},
     storage::Recovered,
 };
@@ -369,6 +371,19 @@ impl Judges {
 
     pub(crate) fn answered(&self, command: &Bytes) -> Judged {
         self.if_honest("answers", self.answers.answered(hash::of(command)))
+    }
+
+    /// Somebody is told what became of the command at this position.
+    pub(crate) fn fate(&self, fate: Fate, at: Position) -> Judged {
+        let is_committed = self.state_machine_safety.is_committed(at);
+        self.if_honest("fates", fates::told(fate, at, is_committed))
+    }
+
+    /// At the end: what was told of a command holds.
+    pub(crate) fn fate_held(&self, fate: Fate, at: Position, command: &Bytes) -> Judged {
+        let index = self.answers.only_index_of(hash::of(command));
+        let is_committed = self.state_machine_safety.is_committed(at);
+        self.if_honest("fates", fates::held(fate, at, is_committed, index))
     }
 
     pub(crate) fn read(&self, floor: Index, index: Index, applied: Index) -> Judged {

@@ -66,7 +66,7 @@ const fn log(
 }
 
 /// All planted bugs. What is wrong in the code stands with each [`Mutant`]; here stands what comes of
-/// it. Bugs in what does not exist yet are added with it: memberships that change, learners, transfers,
+/// it. Bugs in what does not exist yet are added with it: memberships that change, learners,
 /// sessions, leases, snapshots beyond the first, repair.
 #[rustfmt::skip]
 pub const TABLE: &[Row] = &[
@@ -125,6 +125,37 @@ pub const TABLE: &[Row] = &[
     row(Mutant::StalledDiskKeepsOffice, "stalled-disk-keeps-office",
         "A leader whose disk is stuck stays, and answers nobody.",
         "liveness", "stalled-disk-deposes-leader"),
+
+    // Transfers, and stops.
+    row(Mutant::AppendsInTransfer, "appends-in-transfer",
+        "What was refused during a transfer takes effect.",
+        "answers", "timeout-now-only-when-equal"),
+    row(Mutant::TimeoutNowTooEarly, "timeout-now-too-early",
+        "A successor that lacks entries raises the term, and loses.",
+        "transfers", "timeout-now-only-when-equal"),
+    row(Mutant::TransferNeverEnds, "transfer-never-ends",
+        "A transfer that comes to nothing blocks commands for ever.",
+        "transfers", "failed-transfer-is-short"),
+    row(Mutant::TransferDoneTooEarly, "transfer-done-too-early",
+        "A caller believes that another leads, and nobody does.",
+        "transfers", ""),
+    row(Mutant::TransferIsNoReason, "transfer-is-no-reason",
+        "Nobody votes for a successor while the leader is heard.",
+        "liveness", "transfer-beats-heartbeat"),
+    row(Mutant::LeavesAtOnce, "leaves-at-once",
+        "A leader that is stopped leaves the others without one.",
+        "liveness", ""),
+    row(Mutant::LeavesBehind, "leaves-behind",
+        "Whoever waits for a node that is stopped never knows what became of it.",
+        "liveness", ""),
+
+    // Asking afterwards.
+    row(Mutant::NeverByTerm, "never-by-term",
+        "What is told never to take effect does.",
+        "fates", "outcome-on-an-idle-cluster"),
+    row(Mutant::AppliedByIndex, "applied-by-index",
+        "What was cut is told to have taken effect, as something else stands there.",
+        "fates", ""),
 
     // Replication.
     row(Mutant::TruncatesOnOverlap, "truncates-on-overlap",

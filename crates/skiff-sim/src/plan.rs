@@ -9,7 +9,7 @@ mod make;
 
 pub use self::{
     ailment::Ailment,
-    faults::{Cut, Damage, Fault, Lie, Point, Who},
+    faults::{Cut, Damage, Fault, Lie, Point, Successor, Who},
     knobs::{ClockKnobs, Forming, Knobs},
     make::Limits,
 };

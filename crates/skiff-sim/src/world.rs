@@ -4,10 +4,12 @@
 mod clients;
 mod clock;
 mod faults;
+mod handing;
 mod healing;
 mod jobs;
 mod network;
 mod node;
+mod orders;
 mod process;
 mod queue;
 mod recoverable;
@@ -31,11 +33,12 @@ use self::{
     healing::Healing,
     network::Network,
     node::Node,
+    orders::Doubt,
     queue::{Event, Item, Queue},
     sessions::SessionClient,
 };
 use crate::{
-    checker::Judges,
+    checker::{Judges, transfers},
     failure::Failure,
     hash,
     plan::Plan,
@@ -61,6 +64,8 @@ pub(crate) struct World<'w, 't, W: Workload> {
     pub(crate) hash: hash::Running,
     pub(crate) events: u64,
     attempts: Vec<Attempt>,
+    /// Commands whose outcome was unknown, with where they stand.
+    doubts: Vec<Doubt>,
     pub(crate) history: Vec<Operation>,
     /// The commands of the history.
     remembered: Vec<bytes::Bytes>,
@@ -100,6 +105,7 @@ impl<'w, 't, W: Workload> World<'w, 't, W> {
             hash: hash::Running::default(),
             events: 0,
             attempts: Vec::new(),
+            doubts: Vec::new(),
             history: Vec::new(),
             remembered: Vec::new(),
             sessions: vec![SessionClient::default(); plan.sessions.len()],
@@ -158,6 +164,7 @@ impl<'w, 't, W: Workload> World<'w, 't, W> {
         self.hash.number(item.node as u64);
         match item.event {
             Event::Call(number) => self.call(number),
+            Event::AskAfterwards(number) => self.ask_for_fate(item.node, number).map(drop),
             Event::CallAgain(number, tries) => self.call_again(number, tries),
             Event::SessionTurn(client) => self.session_turn(client),
             Event::Fault(number) => self.fault(number),
@@ -213,6 +220,7 @@ impl<'w, 't, W: Workload> World<'w, 't, W> {
             Event::Start
             | Event::Resume
             | Event::Call(_)
+            | Event::AskAfterwards(_)
             | Event::CallAgain(..)
             | Event::SessionTurn(_)
             | Event::Fault(_)
@@ -284,10 +292,15 @@ impl<'w, 't, W: Workload> World<'w, 't, W> {
         Ok(())
     }
 
+    /// Looks what has become of a node.
     fn look(&mut self, node: usize) -> Step {
         let Some(process) = &self.nodes[node].process else { return Ok(()) };
         let Some(raft) = process.replica.raft() else { return Ok(()) };
         let instance: InstanceId = process.replica.identity().instance.unwrap_or_default();
+        let (shown, resumed) = (self.nodes[node].clock.shows(self.now), self.nodes[node].resumed);
+        let transfer = raft.transferring().filter(|_| self.now > resumed + transfers::SLACK);
+        self.judges.named("transfers", transfers::look(transfer, shown))?;
+        self.look_at_leaving(node)?;
         let changed = self.judges.look(node, instance, raft)?;
         self.reached.commits += changed.newly_committed;
         if changed.elected {

@@ -31,7 +31,7 @@ impl Envelope {
             Body::Request(request) => match &request.ask {
                 Ask::Command(bytes) | Ask::Query { query: bytes, .. } => bytes.len() > LIGHT,
                 Ask::Session(SessionAsk::Command { command, .. }) => command.len() > LIGHT,
-                Ask::Status | Ask::Session(_) => false,
+                Ask::Status | Ask::Session(_) | Ask::Transfer { .. } | Ask::Fate { .. } => false,
             },
             Body::Answer(answer) => answer.result.as_ref().is_ok_and(|bytes| bytes.len() > LIGHT),
             Body::Fetched(fetched) => !fetched.entries.is_empty(),
@@ -149,6 +149,12 @@ pub struct Hello {
     pub list: Vec<Listed>,
     /// While the sender is fresh: addresses of its list that nobody has answered at yet.
     pub unresolved: Vec<String>,
+    /// The sender is about to stop: nothing should be asked of it any more.
+    pub leaving: bool,
+    /// The receiver is about to stop, and the sender waits for no answer of it.
+    pub farewell: bool,
+    /// The sender has no room for new entries.
+    pub full: bool,
 }
 
 /// A node on the list of a fresh node.
@@ -207,6 +213,18 @@ pub enum Ask {
     },
     /// Tell how you are, as JSON.
     Status,
+    /// Let another member lead.
+    Transfer {
+        /// Its name; whoever is best up to date if there is none.
+        to: Option<String>,
+    },
+    /// Tell what became of an entry, in a word.
+    Fate {
+        /// The instance of the cluster.
+        instance: u128,
+        /// Where the entry was appended.
+        position: Position,
+    },
     /// Something of a session: begin one, a command in it, end it.
     Session(SessionAsk),
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use skiff_replica::{StateMachine, Token};
 
-use crate::inbox::{CommandReply, ReadReply, SessionReply};
+use crate::inbox::{CommandReply, OrderReply, ReadReply, SessionReply};
 
 /// So many places of callers that are gone may stay in the queue.
 const IDLE: usize = 1024;
@@ -15,6 +15,7 @@ pub(crate) enum Caller<M: StateMachine> {
     Command(CommandReply<M>),
     Session(SessionReply),
     Read(ReadReply),
+    Order(OrderReply),
 }
 
 pub(crate) struct Callers<M: StateMachine> {

@@ -1,6 +1,7 @@
 //! For programs that are not members of a cluster: finds the leader, retries what is safe.
 
 mod link;
+mod orders;
 mod pool;
 
 use std::{
@@ -364,7 +365,7 @@ impl Cluster {
             Err(refused) => return Asked::Answered(Err(refused)),
         };
         let may_tell = matches!(ask, Ask::Status);
-        if link.wait_up(deadline).await || (may_tell && link.is_apart()) {
+        if link.wait_up(deadline).await || (may_tell && link.only_tells()) {
             return link.ask(ask, deadline).await;
         }
         link.refused().map_or(Asked::NotSent, |refused| Asked::Answered(Err(refused)))

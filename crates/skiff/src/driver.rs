@@ -178,6 +178,10 @@ impl<M: Snapshots> Driver<M> {
                 let token = self.callers.enter(Caller::Read(reply));
                 self.step(Input::Call { token, call: Call::Read(consistency), deadline });
             }
+            Note::Order { call, deadline, reply } => {
+                let token = self.callers.enter(Caller::Order(reply));
+                self.step(Input::Call { token, call, deadline });
+            }
             Note::Accepted(connection) => {
                 self.accepted += 1;
                 self.listen(LinkId::Accepted(self.accepted), connection);
@@ -276,7 +280,7 @@ impl<M: Snapshots> Driver<M> {
                 });
                 self.step(Input::Responded { token, result });
             }
-            Job::Respond { token, response } => self.respond(token, &response),
+            Job::Respond { token, response } => self.respond(token, response),
             Job::Refuse { token, reason } => self.refuse(token, reason),
             Job::Event(event) => self.tell(event),
             Job::Stop(result) => {
@@ -300,6 +304,9 @@ impl<M: Snapshots> Driver<M> {
             }
             Some(Caller::Read(reply)) => {
                 let _gone = reply.send(Err(reason.into()));
+            }
+            Some(Caller::Order(reply)) => {
+                let _gone = reply.send(Err(reason));
             }
             None => self.refuse_in_machine(token, reason),
         }
@@ -372,7 +379,7 @@ impl<M: Snapshots> Driver<M> {
             match self.callers.leave(token) {
                 Some(Caller::Command(reply)) => callers.push((token, Waiter::Command(reply))),
                 Some(Caller::Session(reply)) => callers.push((token, Waiter::Session(reply))),
-                Some(Caller::Read(_)) | None => {}
+                Some(Caller::Read(_) | Caller::Order(_)) | None => {}
             }
         }
         Arc::new(Mutex::new(callers))
@@ -390,15 +397,19 @@ impl<M: Snapshots> Driver<M> {
         let _ended = self.machine.send(work);
     }
 
-    /// Another node has answered a local caller's command.
-    fn respond(&mut self, token: Token, response: &Bytes) {
-        self.meters.local.done.increment(1);
+    /// Another node has answered a local caller's command, or this one something asked of itself.
+    fn respond(&mut self, token: Token, response: Bytes) {
         match self.callers.leave(token) {
             Some(Caller::Command(reply)) => {
-                let _gone = reply.send(decode::<M>(response));
+                self.meters.local.done.increment(1);
+                let _gone = reply.send(decode::<M>(&response));
             }
             Some(Caller::Session(reply)) => {
-                let _gone = reply.send(Ok(response.clone()));
+                self.meters.local.done.increment(1);
+                let _gone = reply.send(Ok(response));
+            }
+            Some(Caller::Order(reply)) => {
+                let _gone = reply.send(Ok(response));
             }
             Some(Caller::Read(_)) | None => {}
         }

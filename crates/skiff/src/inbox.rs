@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use skiff_replica::{
-    CommandError, Input, Instant, Outcome, ReadError, StateMachine,
+    Call, CommandError, Input, Instant, Outcome, ReadError, Refused, StateMachine,
     core::Entry,
     transport::{Connection, Consistency, SessionAsk},
 };
@@ -19,15 +19,35 @@ pub(crate) type CommandReply<M> =
     oneshot::Sender<Result<<M as StateMachine>::Response, CommandError>>;
 /// How the caller of something of a session gets its answer.
 pub(crate) type SessionReply = oneshot::Sender<Result<bytes::Bytes, CommandError>>;
+/// How whoever wants something of the node itself gets its answer, encoded.
+pub(crate) type OrderReply = oneshot::Sender<Result<bytes::Bytes, Refused>>;
 /// How a reader learns that it may read.
 pub(crate) type ReadReply = oneshot::Sender<Result<(), ReadError>>;
 
 /// One thing for a node's task.
 pub(crate) enum Note<M: StateMachine> {
     Input(Input),
-    Command { command: bytes::Bytes, deadline: Instant, reply: CommandReply<M> },
-    Session { ask: SessionAsk, deadline: Instant, reply: SessionReply },
-    Read { consistency: Consistency, deadline: Instant, reply: ReadReply },
+    Command {
+        command: bytes::Bytes,
+        deadline: Instant,
+        reply: CommandReply<M>,
+    },
+    Session {
+        ask: SessionAsk,
+        deadline: Instant,
+        reply: SessionReply,
+    },
+    Read {
+        consistency: Consistency,
+        deadline: Instant,
+        reply: ReadReply,
+    },
+    /// Something is wanted of the node itself, not of its machine.
+    Order {
+        call: Call,
+        deadline: Instant,
+        reply: OrderReply,
+    },
     Accepted(Arc<dyn Connection>),
     Status(oneshot::Sender<Status>),
 }

@@ -27,12 +27,13 @@ pub use meters::{METRICS, Metric, MetricKind};
 pub use node::Node;
 pub use options::{IdGenerator, Options, OptionsError};
 pub use session::Session;
+pub use skiff_replica::core::TransferFailure;
 pub use skiff_replica::storage::OnLostData;
 pub use skiff_replica::{
-    At, Batch, CommandError, Consistency, Encoded, EntryPosition, Event, Index, InstanceId,
+    At, Batch, CommandError, Consistency, Encoded, EntryPosition, Event, Fate, Index, InstanceId,
     KeepsNothing, Leader, LogTime, MachineError, Malformed, Mark, Opened, Outcome, Queries, Raw,
     ReadError, Refusal, SessionAsk, SessionId, SnapshotWriter, Snapshots, Standing, State,
-    StateMachine, Term, Waiting,
+    StateMachine, Term, TransferError, Waiting,
 };
 pub use skiff_replica::{core, storage, transport};
 pub use skiff_tcp as tcp;

@@ -3,8 +3,8 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use skiff_replica::{
-    Applier, CommandError, Encoded, Event, Input, KeepsNothing, Leader, Outcome, ReadError,
-    Snapshots, transport::Consistency,
+    Applier, Call, CommandError, Encoded, EntryPosition, Event, Fate, Input, KeepsNothing, Leader,
+    Outcome, ReadError, Refused, Snapshots, TransferError, transport::Consistency,
 };
 use tokio::{
     sync::{RwLock, broadcast, oneshot, watch},
@@ -290,14 +290,68 @@ impl<M: Snapshots> Node<M> {
         Events::new(receiver)
     }
 
-    /// Stops the node and waits for its end, for at most ten seconds. Every waiting call is
-    /// answered. Stopping a stopped node is harmless.
+    /// Lets another node lead: the one of this name, or whoever is best up to date. Returns once it
+    /// does. Commands wait meanwhile, and then go the way of all commands given to a node that does not
+    /// lead; if nobody has taken over after the longest election timeout, this node goes on leading.
+    ///
+    /// Only the leader can hand over. If the node of this name leads already, nothing is done.
+    ///
+    /// # Errors
+    ///
+    /// What stood in the way; [`TransferError::NotLeader`] says whom to ask instead.
+    pub async fn transfer_leadership(&self, to: Option<&str>) -> Result<(), TransferError> {
+        let to = to.map(str::to_owned);
+        self.order(Call::Transfer(to)).await.map(drop).map_err(Into::into)
+    }
+
+    /// Says what became of a command whose outcome was [unknown](Outcome::Unknown), if its error
+    /// [knew its place](CommandError::position). Any node can be asked, now or years later: it answers
+    /// from what it knows itself. While a majority is up, what is [undecided](Fate::Undecided) is decided
+    /// as soon as a leader has committed anything.
+    ///
+    /// # Errors
+    ///
+    /// If the node stops.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use skiff::{CommandError, Fate, Node};
+    /// # async fn told(node: Node, error: CommandError) -> Result<(), Box<dyn std::error::Error>> {
+    /// if let Some(position) = error.position() {
+    ///     match node.outcome(position).await? {
+    ///         Fate::Applied => println!("it took effect"),
+    ///         Fate::Never => println!("it had no effect: try again"),
+    ///         fate => println!("{fate}: ask again later"),
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn outcome(&self, position: EntryPosition) -> Result<Fate, CommandError> {
+        let word = self.order(Call::Fate(position)).await?;
+        fate_from(&word)
+    }
+
+    /// Has the node itself do something.
+    async fn order(&self, call: Call) -> Result<bytes::Bytes, Refused> {
+        let deadline = self.shared.clock.after(self.shared.options.command_timeout);
+        let (reply, answer) = oneshot::channel();
+        self.shared.mailbox.put(Note::Order { call, deadline, reply });
+        let gone = Refused::Stopped { outcome: Outcome::Unknown, position: None };
+        answer.await.unwrap_or(Err(gone))
+    }
+
+    /// Stops the node and waits for its end, for at most ten seconds. First others are enabled to do
+    /// without it: if it leads it hands leadership over, what is under way is brought to its end, and
+    /// clients are told to ask others. That takes moments while the others are well, and at most five of
+    /// the longest election timeouts. Every waiting call is answered. Stopping a stopped node is harmless.
     ///
     /// # Errors
     ///
     /// If the node ended or ends for another reason, or does not end in time.
     pub async fn stop(&self) -> Result<(), NodeError> {
-        self.shared.mailbox.input(Input::Stop);
+        self.shared.mailbox.input(Input::Leave);
         match tokio::time::timeout(STOP_TIMEOUT, self.stopped()).await {
             Ok(ended) => ended,
             Err(_) => Err(NodeError::StopTimeout(STOP_TIMEOUT)),
@@ -338,27 +392,6 @@ impl<M: Snapshots> Node<M> {
         unsupported("rejoining a cluster")
     }
 
-    /// Hands leadership over. Not available yet.
-    ///
-    /// # Errors
-    ///
-    /// Always [`CommandError::Unsupported`].
-    pub async fn transfer_leadership(&self, _to: Option<&str>) -> Result<(), CommandError> {
-        unsupported("leadership transfer")
-    }
-
-    /// Says what became of a command whose outcome was unknown. Not available yet.
-    ///
-    /// # Errors
-    ///
-    /// Always [`CommandError::Unsupported`].
-    pub async fn outcome(
-        &self,
-        _position: skiff_replica::EntryPosition,
-    ) -> Result<Outcome, CommandError> {
-        unsupported("asking for an outcome afterwards")
-    }
-
     /// Takes a snapshot. Not available yet.
     ///
     /// # Errors
@@ -376,6 +409,15 @@ impl<M: Snapshots> Node<M> {
     pub async fn backup(&self, _to: &std::path::Path) -> Result<(), CommandError> {
         unsupported("backups")
     }
+}
+
+/// What a node said of an entry.
+pub(crate) fn fate_from(word: &[u8]) -> Result<Fate, CommandError> {
+    let fate = String::from_utf8_lossy(word).parse::<Fate>();
+    fate.map_err(|error| CommandError::Undecodable {
+        reason: error.to_string(),
+        outcome: Outcome::NotApplied,
+    })
 }
 
 fn unsupported<T>(what: &str) -> Result<T, CommandError> {

@@ -81,6 +81,15 @@ pub(crate) fn log(at: &At<'_>, event: &Event) {
             );
         }
         Event::RoomAgain => tracing::warn!(node, term, index, "there is room for the log again"),
+        Event::TransferStarted { to } => {
+            tracing::info!(node, term, index, %to, "hands leadership over");
+        }
+        Event::TransferDone { to } => {
+            tracing::info!(node, term, index, %to, "leadership was handed over");
+        }
+        Event::TransferAborted { to, why } => {
+            tracing::warn!(node, term, index, %to, %why, "leadership was not handed over");
+        }
         Event::Mended => tracing::warn!(node, term, index, "the log is whole again"),
         Event::Reverted { .. }
         | Event::NeedsSnapshot { .. }

@@ -112,16 +112,9 @@ async fn a_node_that_waits_says_for_whom_in_time() {
 async fn what_is_not_there_yet_says_so() {
     let node = Node::builder().state_machine(Counter::default()).start().await.unwrap();
     soon("ready", node.ready()).await.unwrap();
-    let position = skiff::EntryPosition::default();
     let path = std::path::Path::new("never-written");
-    let answers = [
-        node.leave().await,
-        node.rejoin().await,
-        node.transfer_leadership(None).await,
-        node.outcome(position).await.map(drop),
-        node.snapshot().await,
-        node.backup(path).await,
-    ];
+    let answers =
+        [node.leave().await, node.rejoin().await, node.snapshot().await, node.backup(path).await];
     for answer in answers {
         let error = answer.unwrap_err();
         assert!(matches!(error, CommandError::Unsupported { .. }), "{error}");

@@ -2,7 +2,14 @@
 
 use alloc::collections::BTreeSet;
 
-use crate::{local::Local, message::Message, outbox::Gate, role::Transition, types::NodeId};
+use crate::{
+    local::Local,
+    message::Message,
+    mutants::{Mutant, planted},
+    outbox::Gate,
+    role::Transition,
+    types::NodeId,
+};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Candidate {
@@ -13,6 +20,7 @@ pub(crate) struct Candidate {
 impl Candidate {
     /// Asks everybody, once term and own vote are durable. Both are set already.
     pub(crate) fn new(local: &mut Local, transfer: bool) -> Self {
+        let transfer = transfer && !planted(Mutant::TransferIsNoReason);
         let message = Message::Vote { last: local.log.last(), transfer };
         local.promise_others(&message, Gate::Vote);
         Self { granted: BTreeSet::new() }

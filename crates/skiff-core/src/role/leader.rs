@@ -4,11 +4,12 @@
 mod commit;
 mod reads;
 mod replication;
+pub(crate) mod transfer;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
 pub(crate) use self::reads::Reader;
-use self::reads::Reads;
+use self::{reads::Reads, transfer::Transfer};
 use crate::{
     entry::{Entry, Payload},
     error::Reject,
@@ -42,6 +43,10 @@ pub(crate) struct Leader {
     /// What another voter had, and since when.
     pub(crate) outdone: Option<(Index, Instant)>,
     pub(crate) reads: Reads,
+    /// Leadership on its way to another.
+    pub(crate) transfer: Option<Transfer>,
+    /// It was tried already to hand over because of the own disk.
+    pub(crate) tried_to_hand_over: bool,
 }
 
 impl Leader {
@@ -58,6 +63,8 @@ impl Leader {
             lagging: None,
             outdone: None,
             reads: Reads::default(),
+            transfer: None,
+            tried_to_hand_over: false,
         };
         leader.sync_peers(local);
         if local.config.options.noop {
@@ -98,6 +105,12 @@ impl Leader {
         payload: Payload,
         time: LogTime,
     ) {
+        if let Some(Transfer { to, .. }) = self.transfer {
+            if planted(Mutant::AppendsInTransfer) {
+                local.append_own(payload, time);
+            }
+            return local.reject(token, Reject::Transferring { to });
+        }
         let (size, limit) = (payload.size(), local.config.command_bytes);
         if size > limit {
             return local.reject(token, Reject::TooLarge { size, limit });
@@ -121,6 +134,9 @@ impl Leader {
 
     pub(crate) fn cancel(&mut self, token: Token) {
         self.reads.cancel(token);
+        if let Some(transfer) = &mut self.transfer {
+            transfer.token.take_if(|one| *one == token);
+        }
     }
 
     /// Something became durable here.
@@ -139,18 +155,28 @@ impl Leader {
     }
 
     /// Time passes: signs of life, check-quorum (dissertation 6.2), and a look at the own disk.
-    pub(crate) fn tick(&mut self, local: &Local) -> Transition {
-        if local.now >= self.heartbeat_at {
+    pub(crate) fn tick(&mut self, local: &mut Local) -> Transition {
+        let heartbeat = local.now >= self.heartbeat_at;
+        if heartbeat {
             self.heartbeat_at = local.now.after(local.config.heartbeat_interval);
             self.round = self.round.next();
             for progress in self.peers.values_mut() {
                 (progress.load_failed, progress.life_due) = (false, true);
             }
         }
-        if !self.is_followed(local) || self.has_a_worse_disk(local) {
+        self.tick_transfer(local, heartbeat);
+        if !self.is_followed(local) || (self.has_a_worse_disk(local) && !self.hand_over(local)) {
             return Transition::Follow { term: local.hard.term, leader: None };
         }
         Transition::Stay
+    }
+
+    /// Lets another lead whose disk is better, once. Whether it is under way.
+    fn hand_over(&mut self, local: &mut Local) -> bool {
+        if !core::mem::replace(&mut self.tried_to_hand_over, true) && !self.is_transferring() {
+            self.begin_transfer(local, None, None);
+        }
+        self.is_transferring()
     }
 
     /// Whether a quorum was heard within the longest election timeout.
@@ -205,9 +231,13 @@ impl Leader {
         if local.config.options.check_quorum {
             at = at.min(self.quorum_check_at);
         }
-        match self.lagging {
-            Some((_, since)) => at.min(since.after(self.disk_patience(local))),
-            None => at,
+        let patience = self.disk_patience(local);
+        let disk = self.lagging.map(|(_, since)| since.after(patience));
+        match (self.transfer, disk) {
+            // Whoever is handing over has nothing else to do about its disk.
+            (Some(Transfer { until, .. }), _) => at.min(until),
+            (None, Some(disk)) => at.min(disk),
+            (None, None) => at,
         }
     }
 
@@ -221,7 +251,7 @@ impl Leader {
         if !local.disk.holds_term(local.hard) {
             return None;
         }
-        self.next_append(local)
+        self.next_append(local).or_else(|| self.timeout_now(local))
     }
 
     /// Serves the reads whose rounds a quorum has answered. Not before something of this term is
@@ -249,6 +279,9 @@ impl Leader {
 
     /// Answers everything that is pending: this node does not lead any more.
     pub(crate) fn retire(&mut self, local: &mut Local, leader: Option<NodeId>) {
+        if self.transfer.is_some() {
+            local.handed_over = self.transfer.take();
+        }
         for reader in self.reads.take() {
             if let Reader::Local(token) = reader {
                 local.reject(token, Reject::NotLeader { leader });

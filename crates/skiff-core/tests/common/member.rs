@@ -1,6 +1,6 @@
 //! One node of the virtual cluster: its core, and the disk and the machine below it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use skiff_core::{
     Config, Entry, Event, Fatal, Index, LoadId, NodeId, Payload, Raft, Reject, Token, Write,
@@ -38,6 +38,8 @@ pub struct Member {
     pub applied: Vec<Entry>,
     pub answered: BTreeMap<Token, Result<Index, Reject>>,
     pub reads: BTreeMap<Token, Index>,
+    /// Requests to the node itself that it has done.
+    pub done: BTreeSet<Token>,
     pub events: Vec<Event>,
     pub stopped: Option<Fatal>,
 }

@@ -213,6 +213,7 @@ impl Cluster {
                     self.flights.push(Flight { from: id, to, term, message });
                 }
             }
+            Output::Done { token } => assert!(member.done.insert(token), "done twice"),
             Output::Rejected { token, reason } => {
                 assert!(member.answered.insert(token, Err(reason)).is_none());
             }

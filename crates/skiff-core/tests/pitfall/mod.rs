@@ -7,3 +7,4 @@ mod members;
 mod peers;
 mod reads;
 mod replication;
+mod transfer;

@@ -52,6 +52,13 @@ impl Runner {
                 let membership = args.membership()?;
                 self.step(id, Input::SetMembership { membership })
             }
+            "transfer" => {
+                let id = args.node()?;
+                let token = args.must_word()?;
+                let to = args.key("to").map(|text| words::node(&text)).transpose()?;
+                let token = self.names.token(&token);
+                self.step(id, Input::TransferLeadership { token, to })
+            }
             "unreachable" => {
                 let (id, node) = (args.node()?, args.node()?);
                 self.step(id, Input::Unreachable { node })

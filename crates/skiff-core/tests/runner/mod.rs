@@ -13,6 +13,7 @@
 //! | `settle`, `drop ..`, `flights` | all arrives until silence; is lost instead; is listed |
 //! | `isolate 1 ..`, `cut 1 2`, `heal` | nothing passes between these and the others; from 1 to 2 |
 //! | `propose 1 a ..`, `read 1 r`, `cancel 1 a` | a caller at node 1 |
+//! | `transfer 1 t [to=2]` | a caller at node 1 wants 2 to lead, or anybody |
 //! | `disk 1 slow`, `persist 1`, `refuse 1`, `store-fails 1` | the disk of node 1 |
 //! | `machine 1 slow`, `applied 1`, `machine-fails 1 7` | its state machine |
 //! | `loads 1 slow`, `loaded 1 [error=..] [skip=1] [take=1]` | reading its old entries back |

@@ -51,6 +51,10 @@ impl Names {
             }
             Input::Read { token } => format!("asked to read {}", self.of(*token)),
             Input::Cancel { token } => format!("cancelled {}", self.of(*token)),
+            Input::TransferLeadership { token, to } => {
+                let to = to.map_or_else(|| "anybody".into(), |id| id.to_string());
+                format!("asked to let {to} lead {}", self.of(*token))
+            }
             Input::SetMembership { membership } => {
                 format!("membership set to {}", self::membership(membership))
             }
@@ -98,6 +102,7 @@ impl Names {
             Output::Send { to, term, message } => {
                 format!("send {to} t{term}: {}", self.message(message))
             }
+            Output::Done { token } => format!("done {}", self.of(*token)),
             Output::Rejected { token, reason } => {
                 format!("reject {}: {}", self.of(*token), reject(reason))
             }
@@ -219,6 +224,9 @@ fn event(event: &Event) -> String {
         Event::NeedsSnapshot { node, next } => format!("{node} needs a snapshot, lacks {next}"),
         Event::SlowDisk { write } => format!("disk is slow with w{write}"),
         Event::WriteRefused { write } => format!("no room for w{write}"),
+        Event::TransferStarted { to } => format!("hands over to {to}"),
+        Event::TransferDone { to } => format!("handed over to {to}"),
+        Event::TransferAborted { to, why } => format!("not handed over to {to}: {why}"),
         Event::LoadFailed { from } => format!("cannot load from {from}"),
         other => format!("{other:?}"),
     }

@@ -75,6 +75,9 @@ fn hello(from: NodeId, source: &mut Source<'_>) -> Hello {
         list_closed: source.byte() < 200,
         list,
         unresolved: if source.byte() < 220 { Vec::new() } else { source.list(4, |s| s.text(20)) },
+        leaving: source.byte() > 240,
+        farewell: source.byte() > 128,
+        full: source.byte() > 240,
     }
 }
 

@@ -113,7 +113,7 @@ impl Life {
                 self.answer(token);
             }
             Output::Send { to, term, message } => self.send(to, term, &message),
-            Output::Rejected { token, .. } => self.answer(token),
+            Output::Done { token } | Output::Rejected { token, .. } => self.answer(token),
             Output::Event(_) => {}
             Output::Stop(Fatal::Broken(sentence)) => panic!("broken: {sentence}"),
             Output::Stop(fatal) => self.stopped = Some(fatal),

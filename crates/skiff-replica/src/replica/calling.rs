@@ -5,6 +5,7 @@ use skiff_core::{
     self as core, Index, Instant, Token,
     mutants::{Mutant, planted},
 };
+use skiff_storage::InstanceId;
 use skiff_transport::{Answer, Ask, Body, Consistency, Request};
 
 use super::{Phase, Replica};
@@ -27,7 +28,18 @@ impl Replica {
         if deadline <= self.now {
             return self.expire(token);
         }
+        if self.takes_no_more(&wanted) {
+            return self.refuse_leaving(token);
+        }
         match &wanted {
+            Wanted::Transfer(to) => {
+                let to = to.clone();
+                self.transfer(token, to.as_deref());
+            }
+            Wanted::Fate(position) => {
+                let position = *position;
+                self.tell_fate(token, position);
+            }
             Wanted::Describe => {
                 self.calls.advance(token, Stage::Responding);
                 self.jobs.push_back(Job::Describe { token });
@@ -84,7 +96,10 @@ impl Replica {
         if !member.raft.is_leader() {
             return self.route_to_leader(token, wanted);
         }
+        let is_transferring = member.raft.transferring().is_some();
         match wanted {
+            // What is not in the log goes to whoever leads afterwards.
+            Wanted::Command(_) if is_transferring => self.hold(token, wanted),
             Wanted::Command(_) if self.vacancy.why_not().is_some() => self.refuse_for_room(token),
             Wanted::Command(proposal) => {
                 let time = member.log_time(self.now);
@@ -104,7 +119,7 @@ impl Replica {
             return self.hold_or_refuse(token, wanted);
         };
         match wanted {
-            Wanted::Command(command) if self.may_forward(token) => match self.links.path(leader) {
+            Wanted::Command(command) if self.may_forward(token) => match self.way_to(leader) {
                 Some(link) => self.forward(token, link, command),
                 None => self.hold(token, Wanted::Command(command)),
             },
@@ -119,7 +134,7 @@ impl Replica {
     fn read_by_core(&mut self, token: Token, wanted: Wanted) {
         let query = match wanted {
             Wanted::Query { query, .. } => Some(query),
-            Wanted::Read(_) | Wanted::Command(_) | Wanted::Describe => None,
+            _ => None,
         };
         self.calls.advance(token, Stage::Reading(query));
         self.step_core(core::Input::Read { token });
@@ -129,7 +144,7 @@ impl Replica {
     fn read_here(&mut self, token: Token, wanted: Wanted) {
         let query = match wanted {
             Wanted::Query { query, .. } => Some(query),
-            Wanted::Read(_) | Wanted::Command(_) | Wanted::Describe => None,
+            _ => None,
         };
         let index = match &self.phase {
             Phase::Member(member) => member.applied,
@@ -259,9 +274,10 @@ impl Replica {
         if self.held.is_empty() {
             return;
         }
-        let led = self.raft().and_then(core::Raft::leader).is_some_and(|leader| {
-            leader == self.identity.node || self.links.path(leader).is_some()
-        });
+        let led = self
+            .raft()
+            .and_then(core::Raft::leader)
+            .is_some_and(|leader| leader == self.identity.node || self.way_to(leader).is_some());
         if !led {
             self.held.retain(|token| self.calls.stage(*token).is_some());
             if !self.held.is_empty() {
@@ -293,6 +309,14 @@ impl Replica {
             Ask::Query { query, consistency } => {
                 let bytes = query.len();
                 (Wanted::Query { query, consistency }, bytes)
+            }
+            Ask::Transfer { to } => {
+                let bytes = to.as_ref().map_or(0, String::len);
+                (Wanted::Transfer(to), bytes)
+            }
+            Ask::Fate { instance, position } => {
+                let position = EntryPosition::new(InstanceId(instance), position);
+                (Wanted::Fate(position), 0)
             }
             Ask::Status => (Wanted::Describe, 0),
             _ => return self.refusals.count_one(),
@@ -327,6 +351,7 @@ impl Replica {
             Err(Refused::NotLeader { .. }) => self.hold(token, Wanted::Command(command)),
             Err(refused) => self.refuse(token, refused),
         }
+        self.say_farewell(link);
     }
 
     /// The driver made the response to a call that came over a link.
@@ -342,7 +367,7 @@ impl Replica {
     }
 
     /// A call has its response.
-    fn respond(&mut self, token: Token, response: Bytes) {
+    pub(super) fn respond(&mut self, token: Token, response: Bytes) {
         let Some((_, origin)) = self.calls.close(token) else { return };
         match origin {
             Some(origin) => self.answer(origin, Ok(response)),
@@ -370,7 +395,7 @@ impl Replica {
     pub(super) fn cancel(&mut self, token: Token) {
         let Some((stage, _)) = self.calls.give_up(token) else { return };
         // What is in the log stays there, and its answer finds nobody: nothing to look for.
-        if let Stage::Reading(_) = stage {
+        if let Stage::Reading(_) | Stage::Ordered = stage {
             self.step_core(core::Input::Cancel { token });
         }
     }
@@ -379,7 +404,7 @@ impl Replica {
     pub(super) fn expire(&mut self, token: Token) {
         let Some(stage) = self.calls.stage(token) else { return };
         let (outcome, position) = self.effect(stage);
-        if let Stage::Reading(_) = stage {
+        if let Stage::Reading(_) | Stage::Ordered = stage {
             self.step_core(core::Input::Cancel { token });
         }
         if planted(Mutant::AnswersTwice) && !is_remote(token) {
@@ -402,7 +427,7 @@ impl Replica {
                 let outcome = if failed { Outcome::Unknown } else { Outcome::AppliedResponseLost };
                 (outcome, Some(self.entry_position(*position)))
             }
-            Stage::Forwarded { .. } => (Outcome::Unknown, None),
+            Stage::Forwarded { .. } | Stage::Ordered => (Outcome::Unknown, None),
             Stage::Done
             | Stage::Arrived
             | Stage::Held(_)

@@ -82,6 +82,10 @@ impl Replica {
                 let envelope = self.envelope(to, Body::Raft { term, message });
                 Some(Job::Send { link, envelope })
             }
+            Output::Done { token } => {
+                self.ordered(token);
+                None
+            }
             Output::Rejected { token, reason } => {
                 self.rejected(token, reason);
                 None
@@ -135,6 +139,14 @@ impl Replica {
                 Event::WriteRefused { write, reason }
             }
             core::Event::LoadFailed { from } => Event::LoadFailed { from },
+            core::Event::TransferStarted { to } => {
+                Event::TransferStarted { to: self.named_or_id(to) }
+            }
+            core::Event::TransferDone { to } => Event::TransferDone { to: self.named_or_id(to) },
+            core::Event::TransferAborted { to, why } => {
+                self.release_held();
+                Event::TransferAborted { to: self.named_or_id(to), why }
+            }
             event => Event::Remark(format!("{event:?}")),
         };
         self.tell(event);
@@ -218,6 +230,8 @@ impl Replica {
                 }
                 Refused::NotLeader { leader: leader.and_then(|id| self.leader_named(id)) }
             }
+            Reject::Transferring { .. } => Refused::NotLeader { leader: None },
+            Reject::NotTransferred { why, .. } => Refused::NotTransferred { why },
             Reject::Busy { bytes } => Refused::Busy { bytes },
             Reject::TooLarge { size, limit } => Refused::TooLarge { size, limit },
             Reject::LeadershipLost { .. } if planted(Mutant::LostIsNotApplied) => {

@@ -186,6 +186,8 @@ impl Replica {
 
     fn let_in(&mut self, link: LinkId, peer: Peer) {
         let (node, is_fresh) = (peer.node, peer.hello.standing == wire::Standing::Fresh);
+        let left_before = self.links.peer(link).is_some_and(|before| before.hello.leaving);
+        let leaves = peer.hello.leaving && !left_before;
         let first = self.links.introduce(link, peer);
         if first && let Some(peer) = self.links.peer(link) {
             let status = self.peer_status(peer, self.links.address(link), true);
@@ -193,6 +195,9 @@ impl Replica {
         }
         if is_fresh && matches!(self.phase, Phase::Member(_)) {
             self.meet_fresh(link, node, first);
+        }
+        if leaves {
+            self.say_hello(link);
         }
         self.release_held();
         self.mend_on();
@@ -290,8 +295,8 @@ impl Replica {
         }
     }
 
-    fn say_hello(&mut self, link: LinkId) {
-        let hello = self.hello();
+    pub(super) fn say_hello(&mut self, link: LinkId) {
+        let hello = Hello { farewell: self.says_farewell(link), ..self.hello() };
         self.send(link, Body::Hello(Box::new(hello)));
     }
 
@@ -322,6 +327,9 @@ impl Replica {
             list_closed: is_fresh && self.said.list_closed,
             list: if is_fresh { self.said.list.clone() } else { Vec::new() },
             unresolved: if is_fresh { self.said.unresolved.clone() } else { Vec::new() },
+            leaving: self.leaving.is_some_and(|leaving| leaving.told),
+            farewell: false,
+            full: self.vacancy.why_not().is_some(),
         }
     }
 

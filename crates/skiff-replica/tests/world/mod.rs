@@ -34,7 +34,7 @@ pub(crate) enum Answer {
     Response(i64),
     /// A read: the machine's value, and the index it was ready at.
     Read(i64, Index),
-    /// Of something of a session, encoded.
+    /// Of something of a session, or of the node itself, encoded.
     Told(Bytes),
     Refused(Refused),
 }
@@ -79,6 +79,8 @@ pub(crate) struct World {
     nodes: BTreeMap<String, Node>,
     network: Network,
     answers: BTreeMap<CallId, Vec<Answer>>,
+    /// Calls that want something of the node itself.
+    orders: BTreeSet<CallId>,
     /// What was said to strangers.
     strangers: BTreeMap<End, Vec<Envelope>>,
     /// All jobs of all nodes, in words, if they are wanted.
@@ -201,6 +203,9 @@ impl World {
         running.tokens += 1;
         let token = Token(running.tokens);
         let id = (name.to_owned(), node.run, token);
+        if matches!(call, Call::Transfer(_) | Call::Fate(_)) {
+            self.orders.insert(id.clone());
+        }
         self.happen(name, 0, Happening::Input(Input::Call { token, call, deadline }));
         id
     }
@@ -390,8 +395,12 @@ impl World {
                 self.answered(name, token, Answer::Read(value, index));
             }
             Job::Respond { token, response } => {
-                let value = i64::decode(&response).expect("a response");
-                self.answered(name, token, Answer::Response(value));
+                let id = (name.to_owned(), self.nodes[name].run, token);
+                let answer = match self.orders.contains(&id) {
+                    true => Answer::Told(response),
+                    false => Answer::Response(i64::decode(&response).expect("a response")),
+                };
+                self.answered(name, token, answer);
             }
             Job::Refuse { token, reason } => {
                 let id = (name.to_owned(), self.nodes[name].run, token);

@@ -64,6 +64,12 @@ impl Answers {
         self.by_command.get(&command)?.index
     }
 
+    /// Where the command was committed, if that was once.
+    pub(crate) fn only_index_of(&self, command: u64) -> Option<Index> {
+        let attempts = self.by_command.get(&command)?;
+        attempts.index.filter(|_| attempts.committed == 1)
+    }
+
     /// The command was committed, at one more index.
     pub(crate) fn committed(&mut self, command: u64, index: Index) -> Verdict {
         let attempts = self.by_command.entry(command).or_default();

@@ -17,4 +17,10 @@ impl ElectionSafety {
         let leader = *self.leaders.entry(term).or_insert(node);
         must(leader == node, || format!("{leader} and {node} both lead in term {term}"))
     }
+
+    /// Whether, after this term, this node has led; or any but `by`, if none is named.
+    pub(crate) fn has_led_since(&self, term: Term, by: NodeId, node: Option<NodeId>) -> bool {
+        let later = self.leaders.range(term.next()..);
+        later.into_iter().any(|(_, one)| node.map_or(*one != by, |node| *one == node))
+    }
 }

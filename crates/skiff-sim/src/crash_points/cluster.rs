@@ -5,7 +5,9 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::{PowerCut, played::Played};
 use crate::{
     failure::Failure,
-    plan::{Ailment, Cut, Fault, Forming, Knobs, MS, Mode, Plan, PlannedCall, Point, Who},
+    plan::{
+        Ailment, Cut, Fault, Forming, Knobs, MS, Mode, Plan, PlannedCall, Point, Successor, Who,
+    },
     reached::Reached,
     registers::{Cells, Registers},
     run::run_watched,
@@ -143,6 +145,20 @@ impl Cluster {
     fn fault(mut self, at: u64, fault: Fault) -> Self {
         self.plan.faults.push((at, fault));
         self
+    }
+
+    /// Leadership is handed over under load, and the one that has it then is told to stop.
+    pub(crate) fn transfer() -> Self {
+        let expects: &[Expected] = &[
+            ("transfers", |reached| reached.transfers_done, 2),
+            ("a leader that stops", |reached| reached.leaders_left, 1),
+            ("commands", |reached| reached.commands_answered, 3),
+        ];
+        let to = Successor::Node(Who::Follower(0));
+        Self::new(3, FORMED, 1_500 * MS, expects)
+            .calls(FORMED, 20 * MS, 12)
+            .fault(FORMED + 50 * MS, Fault::Transfer { ask: Who::Leader, to })
+            .fault(FORMED + 150 * MS, Fault::Leave { who: Who::Leader, down: 100 * MS })
     }
 
     /// Three nodes find each other, agree on the first state, and elect.

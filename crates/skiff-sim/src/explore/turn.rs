@@ -176,7 +176,7 @@ impl<'a> Turn<'a> {
                 index.0 >= token.0,
                 "a read sees all that was committed when it was asked for",
             )?,
-            Output::Event(_) | Output::Rejected { .. } => {}
+            Output::Event(_) | Output::Done { .. } | Output::Rejected { .. } => {}
             Output::Stop(Fatal::Broken(sentence)) => return Err(sentence.into()),
             Output::Stop(fatal) => return Err(format!("a node does not stop by itself: {fatal}")),
         }

@@ -132,6 +132,20 @@ pub enum Fault {
         /// For how long the node stays away.
         down: u64,
     },
+    /// No fault, but as good as one: an operator wants another node to lead.
+    Transfer {
+        /// Who is asked for it.
+        ask: Who,
+        /// Who is to lead.
+        to: Successor,
+    },
+    /// The node is told to stop, as for an upgrade, and comes back later.
+    Leave {
+        /// Which.
+        who: Who,
+        /// For how long it stays away.
+        down: u64,
+    },
     /// The disk says that all is well, and it is not.
     Lie {
         /// Whose.
@@ -141,6 +155,17 @@ pub enum Fault {
         /// Which place, among all there are.
         place: u64,
     },
+}
+
+/// Who is to lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Successor {
+    /// Whoever is best up to date.
+    Anybody,
+    /// This node, whatever its state.
+    Node(Who),
+    /// A name that no node has.
+    Nobody,
 }
 
 /// A point in a node's work.

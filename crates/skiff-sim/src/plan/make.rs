@@ -5,7 +5,7 @@ use fastrand::Rng;
 
 use super::{
     Ailment, ClockKnobs, Cut, Damage, Fault, Forming, Knobs, Lie, MS, Mode, Plan, PlannedCall,
-    PlannedSession, Point, SECOND, SessionCall, Who,
+    PlannedSession, Point, SECOND, SessionCall, Successor, Who,
 };
 use crate::random::stream;
 
@@ -40,7 +40,11 @@ impl Plan {
         knobs.sessions_max = pick(few, &[1, 2, 3, 1000]);
         knobs.sessions_bytes = pick(few, &[40, 100, 1 << 20, 1 << 20]);
         let calls = calls(&mut stream(seed, 12), limits.nanos);
-        let faults = Faults { random: stream(seed, 13), nodes, limits, made: Vec::new() }.make();
+        let mut faults =
+            Faults { random: stream(seed, 13), nodes, limits, made: Vec::new() }.make();
+        let operator = Faults { random: stream(seed, 16), nodes, limits, made: Vec::new() };
+        faults.extend(operator.operate());
+        faults.sort_by_key(|(at, _)| *at);
         Self {
             seed,
             mode: limits.mode,
@@ -292,6 +296,33 @@ impl Faults {
             4 => Fault::FailWrite { who, nth: self.random.u64(1..8) },
             _ => Fault::FailReads { who, count: self.random.u64(1..9) },
         }
+    }
+
+    /// What an operator does: lets others lead, and stops nodes.
+    fn operate(mut self) -> Vec<(u64, Fault)> {
+        if on(&mut self.random) {
+            let gap = pick(&mut self.random, &[100 * MS, 400 * MS, 2 * SECOND]);
+            let mut at = self.random.u64(SECOND..3 * SECOND);
+            while at < self.limits.nanos {
+                let fault = match self.random.u32(0..6) {
+                    0 => Fault::Leave { who: self.who(), down: self.nanos() },
+                    _ => self.transfer(),
+                };
+                self.made.push((at, fault));
+                at += self.random.u64(gap / 4..=gap * 2);
+            }
+        }
+        self.made
+    }
+
+    fn transfer(&mut self) -> Fault {
+        let ask = if one_in(&mut self.random, 5) { self.who() } else { Who::Leader };
+        let to = match self.random.u32(0..8) {
+            0 => Successor::Nobody,
+            1..3 => Successor::Anybody,
+            _ => Successor::Node(self.who()),
+        };
+        Fault::Transfer { ask, to }
     }
 
     /// Damage: of a minority, or of anything.

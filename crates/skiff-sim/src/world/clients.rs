@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use skiff_replica::{Call, CommandError, Consistency, Index, Input, Outcome, Refused, Token};
 
-use super::{Step, World, sessions::InSession};
+use super::{Step, World, orders::Order, sessions::InSession};
 use crate::{plan::MS, plan::PlannedCall, workload::Operation, workload::Workload};
 
 /// So often a call is made that was refused without effect.
@@ -15,25 +15,29 @@ const SLACK: u64 = 20 * MS;
 #[derive(Clone, Debug)]
 pub(crate) struct Attempt {
     pub(crate) seed: u64,
-    read: bool,
+    pub(super) read: bool,
     /// The call of the plan; `None` for a probe.
-    call: Option<usize>,
-    tries: u32,
-    node: usize,
-    invoked: u64,
-    deadline: u64,
+    pub(super) call: Option<usize>,
+    pub(super) tries: u32,
+    pub(super) node: usize,
+    pub(super) invoked: u64,
+    pub(super) deadline: u64,
     /// The newest entry known to be committed when it was asked.
     pub(crate) floor: Index,
-    command: Bytes,
+    pub(super) command: Bytes,
     /// Which command of which client with a session it is, if it is one.
-    session: Option<InSession>,
+    pub(super) session: Option<InSession>,
     /// What the machine had applied when it was read.
     pub(super) read_at: Option<Index>,
+    /// What is asked of the node itself, not of its machine.
+    pub(super) order: Option<Order>,
     pub(crate) state: Progress,
     /// When it was told something.
-    told: u64,
+    pub(super) told: u64,
     /// Refused because too much was under way: what was asked before may still be, for a while.
-    was_busy: bool,
+    pub(super) was_busy: bool,
+    /// Whether it had an effect is not known.
+    pub(super) is_unknown: bool,
 }
 
 impl Attempt {
@@ -51,9 +55,11 @@ impl Attempt {
             command: Bytes::new(),
             session: Some(of),
             read_at: None,
+            order: None,
             state: Progress::Waiting,
             told: 0,
             was_busy: false,
+            is_unknown: false,
         }
     }
 
@@ -137,9 +143,11 @@ impl<W: Workload> World<'_, '_, W> {
             command: command.clone(),
             session: None,
             read_at: None,
+            order: None,
             state: Progress::Waiting,
             told: 0,
             was_busy: false,
+            is_unknown: false,
         });
         let deadline = now.after(call.patience);
         let call = if call.read {
@@ -150,7 +158,7 @@ impl<W: Workload> World<'_, '_, W> {
         };
         self.trace(node, |world| match &call {
             Call::Command(bytes) => format!("is asked {token}: {}", world.workload.describe(bytes)),
-            Call::Read(_) | Call::Session(_) => format!("is asked {token}: {call:?}"),
+            _ => format!("is asked {token}: {call:?}"),
         });
         let input = Input::Call { token, call, deadline };
         if let Some(waiting) = &mut self.nodes[node].paused {
@@ -204,6 +212,9 @@ impl<W: Workload> World<'_, '_, W> {
                 if is_response { Progress::Answered } else { Progress::Refused };
             return self.session_answered(of, node, answer);
         }
+        if let Some(order) = attempt.order {
+            return self.ordered(number, order, answer);
+        }
         match answer {
             Answer::Response(response) => {
                 self.attempts[number].state = Progress::Answered;
@@ -218,7 +229,7 @@ impl<W: Workload> World<'_, '_, W> {
             Answer::Refused(refused) => {
                 self.attempts[number].state = Progress::Refused;
                 self.attempts[number].was_busy = matches!(refused, Refused::Busy { .. });
-                self.refused(&attempt, refused)
+                self.refused(number, &attempt, refused)
             }
         }
     }
@@ -230,14 +241,18 @@ impl<W: Workload> World<'_, '_, W> {
         (attempt.deadline + patience).max(self.nodes[attempt.node].resumed) + SLACK
     }
 
-    fn refused(&mut self, attempt: &Attempt, refused: Refused) -> Step {
+    fn refused(&mut self, number: usize, attempt: &Attempt, refused: Refused) -> Step {
         self.reached.busy += u64::from(matches!(refused, Refused::Busy { .. }));
         self.reached.no_room += u64::from(matches!(refused, Refused::Full { .. }));
         let error = CommandError::from(refused);
         if error.outcome() != Outcome::NotApplied {
             self.reached.unknown += 1;
+            self.attempts[number].is_unknown = true;
             if error.outcome() == Outcome::AppliedResponseLost {
                 self.judges.response_lost(&attempt.command)?;
+            }
+            if let Some(position) = error.position().filter(|_| !attempt.read) {
+                self.ask_afterwards(position, attempt.command.clone());
             }
             self.remember(attempt, None);
             return Ok(());
@@ -285,6 +300,7 @@ impl<W: Workload> World<'_, '_, W> {
             let attempt = &mut self.attempts[*number];
             if attempt.state == Progress::Waiting {
                 attempt.state = Progress::Gone;
+                attempt.is_unknown = !attempt.read;
                 let attempt = attempt.clone();
                 if let Some(of) = attempt.session {
                     self.session_lost(of);

@@ -140,6 +140,14 @@ impl<W: Workload> World<'_, '_, W> {
                     self.queue.push(at, node, 0, Event::Start);
                 }
             }
+            Fault::Transfer { ask, to } => {
+                let node = self.find(ask);
+                return self.ask_for_transfer(node, to).map(drop);
+            }
+            Fault::Leave { who, down } => {
+                let node = self.find(who);
+                return self.tell_to_leave(node, down);
+            }
             Fault::Lie { who, lie, place } => {
                 let node = self.find(who);
                 self.lie(node, lie, place);

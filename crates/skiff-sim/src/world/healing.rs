@@ -1,6 +1,8 @@
 //! Faults end; a majority is left alone, and must make progress in a few election timeouts.
 
-use super::{Step, World, clients::Progress, millis, queue::Event, steady::Steady};
+use super::{
+    Step, World, clients::Progress, handing::Handing, millis, queue::Event, steady::Steady,
+};
 use crate::{
     plan::{Ailment, MS, Mode, PlannedCall, SECOND},
     workload::Workload,
@@ -42,6 +44,8 @@ pub(super) struct Healing {
     /// Calls that were made to see whether they are answered: a command and a read.
     command: Option<usize>,
     read: Option<usize>,
+    /// In the end leadership is handed over.
+    pub(super) handing: Option<Handing>,
     /// Calls that were made since a leader was found.
     pub(super) asked: Vec<usize>,
     /// So many messages were sent since, and so often a clock woke somebody.
@@ -81,6 +85,10 @@ impl<W: Workload> World<'_, '_, W> {
         for node in 0..self.nodes.len() {
             if self.nodes[node].paused.is_some() {
                 self.resume(node)?;
+            }
+            // It would be gone in a moment, and come back late.
+            if self.nodes[node].leaves.is_some() {
+                self.end_process(node, false, u64::MAX);
             }
             let stays = self.healing.left.contains(&node) || ill == Some(node);
             if !stays {
@@ -259,6 +267,7 @@ impl<W: Workload> World<'_, '_, W> {
     /// sense.
     pub(super) fn end(&mut self) -> Step {
         self.end_calls()?;
+        self.end_doubts()?;
         self.place_commands();
         self.place_sessions();
         if self.healing.steady.is_some() {

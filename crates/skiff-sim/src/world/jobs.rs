@@ -188,6 +188,9 @@ impl<W: Workload> World<'_, '_, W> {
         self.healing.sends += u64::from(self.healing.steady.is_some());
         let is_core = if let Body::Raft { term, message } = &envelope.body {
             self.judges.sends(node, envelope.to, *term, message)?;
+            if *message == Message::TimeoutNow {
+                self.judge_successor(node, envelope.to)?;
+            }
             true
         } else {
             false
@@ -513,6 +516,9 @@ impl<W: Workload> World<'_, '_, W> {
                 self.reached.formed_after_crash += u64::from(founded && crashed);
             }
             Told::SlowDisk { .. } => self.reached.slow_disks += 1,
+            Told::TransferStarted { .. } => self.reached.transfers += 1,
+            Told::TransferDone { .. } => self.reached.transfers_done += 1,
+            Told::TransferAborted { .. } => self.reached.transfers_aborted += 1,
             Told::Reverted { node: peer, .. } => {
                 let damaged = self.nodes.iter().any(|node| node.is_damaged || node.wiped > 0);
                 if !damaged {
@@ -534,7 +540,8 @@ impl<W: Workload> World<'_, '_, W> {
             Err(ReplicaError::Store { .. } | ReplicaError::Unreadable { .. }) => {
                 state.may_stop || state.is_damaged || self.judges.lenient
             }
-            Err(ReplicaError::Core(Fatal::Broken(_))) | Ok(()) => false,
+            Ok(()) => state.leaves.is_some(),
+            Err(ReplicaError::Core(Fatal::Broken(_))) => false,
             Err(ReplicaError::Lost { .. }) => self.plan.mode == Mode::Unlimited,
             Err(_) => self.judges.lenient,
         };
@@ -547,8 +554,9 @@ impl<W: Workload> World<'_, '_, W> {
             return Err(self.failure("no_stop", format!("n{node} stops: {words}")));
         }
         match result {
+            Ok(()) => return self.has_left(node),
             Err(ReplicaError::Unreadable { .. }) => self.reached.unreadable += 1,
-            _ => self.reached.failed_syncs += 1,
+            Err(_) => self.reached.failed_syncs += 1,
         }
         self.nodes[node].disk.kill();
         let Some(process) = self.nodes[node].process.take() else { return Ok(()) };

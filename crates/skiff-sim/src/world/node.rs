@@ -9,7 +9,7 @@ use skiff_replica::{
 };
 use skiff_wal::{Log, Reader, disk::sim::SimDisk};
 
-use super::{clock::Clock, queue::Event};
+use super::{clock::Clock, orders::Leave, queue::Event};
 use crate::plan::Point;
 
 pub(crate) struct Node<M: Snapshots> {
@@ -39,6 +39,8 @@ pub(crate) struct Node<M: Snapshots> {
     /// The stretches of its log that damage has taken and nobody has given back yet; `None` if its
     /// folder is refused.
     pub(crate) lost: Option<Vec<(Index, Index)>>,
+    /// It was told to stop.
+    pub(crate) leaves: Option<Leave>,
     /// The folder at an earlier time, for rolling back.
     pub(crate) image: Option<SimDisk>,
 }
@@ -78,6 +80,7 @@ impl<M: Snapshots> Node<M> {
             is_damaged: false,
             given_up: None,
             lost: Some(Vec::new()),
+            leaves: None,
             image: None,
         }
     }

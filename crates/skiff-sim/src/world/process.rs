@@ -288,6 +288,7 @@ impl<W: Workload> World<'_, '_, W> {
         let state = &mut self.nodes[node];
         state.run += 1;
         state.paused = None;
+        state.leaves = None;
         self.judges.ended(node);
         for end in self.network.drop_node(node) {
             let at = self.now + self.random.network.u64(0..200 * MS);

@@ -44,6 +44,8 @@ pub(crate) enum Event {
     SessionTurn(usize),
     /// A call reached the node during a pause.
     Asked(Box<Input>),
+    /// Somebody wants to know what became of a command whose outcome was unknown.
+    AskAfterwards(usize),
     /// A fault of the plan begins.
     Fault(usize),
     /// Nothing is cut any more for this reason.

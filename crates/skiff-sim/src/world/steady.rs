@@ -144,6 +144,9 @@ impl<W: Workload> World<'_, '_, W> {
 
     /// Looks whether the leader still is one.
     pub(super) fn is_steady(&mut self, mut steady: Steady) -> Step {
+        if let Some(handing) = self.healing.handing {
+            return self.hand_over(handing);
+        }
         let (leader, term) = (self.leader(), self.highest_term());
         let fine = match self.healing.ailment {
             Ailment::Away(_) => term.0 <= steady.term.0 + 1,
@@ -163,9 +166,8 @@ impl<W: Workload> World<'_, '_, W> {
                 self.is_served()?;
             }
             self.is_quiet()?;
-            self.reached.healed += 1;
-            self.finished = true;
-            return Ok(());
+            self.resolve_doubts()?;
+            return self.begin_to_hand_over(steady.leader);
         }
         if self.now >= steady.next_call
             && let Some(leader) = leader

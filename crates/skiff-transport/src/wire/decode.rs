@@ -156,6 +156,9 @@ fn hello(part: Bytes) -> Result<Hello, WireError> {
         list_closed: it.list_closed,
         list: it.list.into_iter().map(listed).collect(),
         unresolved: it.unresolved,
+        leaving: it.leaving,
+        farewell: it.farewell,
+        full: it.full,
     })
 }
 
@@ -190,6 +193,13 @@ fn request(part: Bytes) -> Result<Request, WireError> {
         }
         Some(pb::request::Ask::Status(pb::Status {})) => Ask::Status,
         Some(pb::request::Ask::Session(it)) => Ask::Session(session(it)),
+        Some(pb::request::Ask::Transfer(it)) => {
+            Ask::Transfer { to: Some(it.to).filter(|name| !name.is_empty()) }
+        }
+        Some(pb::request::Ask::Fate(it)) => Ask::Fate {
+            instance: it.instance.map(number).unwrap_or_default(),
+            position: core_position(it.position),
+        },
         None => return Err(no_alternative("request", part)),
     };
     Ok(Request { id: it.id, timeout_ms: it.timeout_ms, hops: it.hops, ask })

@@ -111,6 +111,9 @@ fn hello(hello: &Hello) -> pb::Hello {
         list_closed: hello.list_closed,
         list: hello.list.iter().map(listed).collect(),
         unresolved: hello.unresolved.clone(),
+        leaving: hello.leaving,
+        farewell: hello.farewell,
+        full: hello.full,
     }
 }
 
@@ -140,6 +143,13 @@ fn request(request: &Request) -> pb::Request {
             pb::request::Ask::Query(pb::Query { query: query.clone(), consistency, max_age_ms })
         }
         Ask::Status => pb::request::Ask::Status(pb::Status {}),
+        Ask::Transfer { to } => {
+            pb::request::Ask::Transfer(pb::Transfer { to: to.clone().unwrap_or_default() })
+        }
+        Ask::Fate { instance, position: at } => {
+            let (instance, position) = (Some(id(*instance)), Some(position(*at)));
+            pb::request::Ask::Fate(pb::Fate { instance, position })
+        }
     };
     pb::Request {
         id: request.id,

@@ -103,6 +103,12 @@ pub struct Hello {
     pub list: ::prost::alloc::vec::Vec<Listed>,
     #[prost(string, repeated, tag = "12")]
     pub unresolved: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(bool, tag = "13")]
+    pub leaving: bool,
+    #[prost(bool, tag = "14")]
+    pub farewell: bool,
+    #[prost(bool, tag = "15")]
+    pub full: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Listed {
@@ -137,7 +143,7 @@ pub struct Request {
     pub timeout_ms: u64,
     #[prost(uint32, tag = "3")]
     pub hops: u32,
-    #[prost(oneof = "request::Ask", tags = "15, 16, 17, 18")]
+    #[prost(oneof = "request::Ask", tags = "15, 16, 17, 18, 20, 24")]
     pub ask: ::core::option::Option<request::Ask>,
 }
 /// Nested message and enum types in `Request`.
@@ -152,6 +158,10 @@ pub mod request {
         Query(super::Query),
         #[prost(message, tag = "18")]
         Status(super::Status),
+        #[prost(message, tag = "20")]
+        Transfer(super::Transfer),
+        #[prost(message, tag = "24")]
+        Fate(super::Fate),
     }
 }
 /// Without a session: begins one. With a session and no number: ends it. With both: a command in it.
@@ -180,6 +190,19 @@ pub struct Query {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Status {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Transfer {
+    /// A member's name; empty: whoever is best up to date.
+    #[prost(string, tag = "1")]
+    pub to: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Fate {
+    #[prost(message, optional, tag = "1")]
+    pub instance: ::core::option::Option<Id>,
+    #[prost(message, optional, tag = "2")]
+    pub position: ::core::option::Option<Position>,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Answer {
     #[prost(uint64, tag = "1")]

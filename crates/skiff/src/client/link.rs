@@ -54,6 +54,8 @@ enum Node {
     Up,
     /// It belongs to the cluster of this name, which is not the client's.
     Foreign(String),
+    /// It is about to stop, and is asked nothing any more but how it is.
+    Leaving,
     /// It belongs to this instance of the cluster, which is not the one that the client met first.
     Apart(InstanceId),
 }
@@ -105,9 +107,10 @@ impl Link {
         matches!(*self.state.node.borrow(), Node::Up)
     }
 
-    /// Whether the node is of another instance of the cluster: it can be asked how it is, no more.
-    pub(super) fn is_apart(&self) -> bool {
-        matches!(*self.state.node.borrow(), Node::Apart(_))
+    /// Whether the node is about to stop, or of another instance of the cluster: it can be asked how it
+    /// is, no more.
+    pub(super) fn only_tells(&self) -> bool {
+        matches!(*self.state.node.borrow(), Node::Apart(_) | Node::Leaving)
     }
 
     /// Why this node is not to be asked, if that is so.
@@ -130,7 +133,7 @@ impl Link {
                     ),
                 ))
             }
-            Node::Silent | Node::Up => None,
+            Node::Silent | Node::Up | Node::Leaving => None,
         }
     }
 
@@ -138,7 +141,7 @@ impl Link {
         let left = deadline.saturating_duration_since(Instant::now()).as_millis();
         let timeout_ms = u64::try_from(left).unwrap_or(u64::MAX);
         let (reply, answer) = oneshot::channel();
-        let id = self.state.waiting().enter(reply);
+        let Some(id) = self.state.enter(reply, &ask) else { return Asked::NotSent };
         let request = Request { id, timeout_ms, hops: 0, ask };
         if self.connection.send(envelope(Body::Request(Box::new(request)))).is_err() {
             self.state.waiting().requests.remove(&id);
@@ -168,6 +171,13 @@ impl Waiting {
 }
 
 impl State {
+    /// Numbers a request, unless the node is not to be asked that any more.
+    fn enter(&self, reply: oneshot::Sender<Answer>, ask: &Ask) -> Option<u64> {
+        let mut waiting = self.waiting();
+        let leaves = matches!(*self.node.borrow(), Node::Leaving);
+        (!leaves || matches!(ask, Ask::Status)).then(|| waiting.enter(reply))
+    }
+
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -179,36 +189,52 @@ impl State {
         }
         match hello.instance.map(InstanceId) {
             Some(theirs) if *self.instance.get_or_init(|| theirs) != theirs => Node::Apart(theirs),
+            _ if hello.leaving => Node::Leaving,
             _ => Node::Up,
+        }
+    }
+
+    fn say_hello(&self, connection: &dyn Connection, farewell: bool) {
+        let hello = Hello {
+            cluster: self.cluster.clone(),
+            standing: Standing::Client,
+            farewell,
+            ..Hello::default()
+        };
+        // If it cannot be sent the connection is down, and says so.
+        let _down = connection.send(envelope(Body::Hello(Box::new(hello))));
+    }
+
+    /// Tells a node that is about to stop that nobody here waits for it any more, once that is so.
+    fn say_farewell(&self, connection: &dyn Connection) {
+        // Whoever asks now must see that it leaves, or be seen here.
+        let waiting = self.waiting();
+        let leaves = matches!(*self.node.borrow(), Node::Leaving);
+        if leaves && waiting.requests.is_empty() {
+            self.say_hello(connection, true);
         }
     }
 
     fn hear(&self, connection: &dyn Connection, signal: Signal) {
         match signal {
-            Signal::Up => {
-                let hello = Hello {
-                    cluster: self.cluster.clone(),
-                    standing: Standing::Client,
-                    ..Hello::default()
-                };
-                // If it cannot be sent the connection is down again, and says so.
-                let _down = connection.send(envelope(Body::Hello(Box::new(hello))));
-            }
+            Signal::Up => self.say_hello(connection, false),
             Signal::Received(Envelope { body: Body::Hello(hello), .. }) => {
                 self.node.send_replace(self.judge(*hello));
                 self.told.send_replace(());
+                self.say_farewell(connection);
             }
             Signal::Received(Envelope { body: Body::Answer(answer), .. }) => {
                 let reply = self.waiting().requests.remove(&answer.id);
                 if let Some(reply) = reply {
                     let _gone = reply.send(answer.result.map_err(Into::into));
                 }
+                self.say_farewell(connection);
             }
             Signal::Received(_) => {}
             Signal::Down(_) => {
                 // One of another cluster hangs up: it is still known who it is.
                 self.node.send_if_modified(|node| {
-                    let was_up = matches!(node, Node::Up | Node::Apart(_));
+                    let was_up = matches!(node, Node::Up | Node::Apart(_) | Node::Leaving);
                     if was_up {
                         *node = Node::Silent;
                     }

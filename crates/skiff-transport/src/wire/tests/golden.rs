@@ -69,6 +69,7 @@ fn envelopes() -> Vec<(&'static str, Envelope)> {
     };
     vec![
         ("hello", hello()),
+        ("last hello", last_hello()),
         ("genesis", genesis()),
         ("request command", request(Ask::Command(Bytes::from_static(b"set")))),
         ("request query", request(query(Consistency::Local))),
@@ -77,6 +78,8 @@ fn envelopes() -> Vec<(&'static str, Envelope)> {
         ("request to begin a session", in_session(SessionAsk::Begin { timeout_ms: 60_000 })),
         ("request in a session", in_session(session_command())),
         ("request to end a session", in_session(SessionAsk::End { session: 290 })),
+        ("request transfer", request(Ask::Transfer { to: Some("b".into()) })),
+        ("request fate", request(Ask::Fate { instance: 0x1122, position: last })),
         ("answer", answer(Ok(Bytes::from_static(b"done")))),
         ("refusal", answer(Err(refusal()))),
         ("fetch", envelope(Body::Fetch(Box::new(Fetch { id: 12, from: Index(290), last })))),
@@ -112,6 +115,16 @@ fn hello() -> Envelope {
         list_closed: true,
         list: vec![Listed { name: "b".into(), node: NodeId(2) }],
         unresolved: vec!["c:7000".into()],
+        ..Hello::default()
+    })))
+}
+
+fn last_hello() -> Envelope {
+    envelope(Body::Hello(Box::new(Hello {
+        leaving: true,
+        farewell: true,
+        full: true,
+        ..Hello::default()
     })))
 }
 

@@ -153,8 +153,9 @@ fn any_hello() -> BoxedStrategy<Hello> {
     let state = (number(), number(), number(), any::<u32>());
     let listed = (text(), node_id()).prop_map(|(name, node)| Listed { name, node });
     let list = (any::<bool>(), vec(listed, 0..5), vec(text(), 0..3));
-    (who, state, list)
-        .prop_map(|(who, state, list)| Hello {
+    let flags = any::<(bool, bool, bool)>();
+    (who, state, list, flags)
+        .prop_map(|(who, state, list, flags)| Hello {
             cluster: who.0,
             instance: who.1,
             name: who.2,
@@ -167,6 +168,9 @@ fn any_hello() -> BoxedStrategy<Hello> {
             list_closed: list.0,
             list: list.1,
             unresolved: list.2,
+            leaving: flags.0,
+            farewell: flags.1,
+            full: flags.2,
         })
         .boxed()
 }
@@ -202,6 +206,9 @@ fn any_request() -> BoxedStrategy<Request> {
             Ask::Session(SessionAsk::Command { session, number, command })
         }),
         (1..=u64::MAX).prop_map(|session| Ask::Session(SessionAsk::End { session })),
+        option::of("[a-z]{1,9}").prop_map(|to| Ask::Transfer { to }),
+        (any::<u128>(), position())
+            .prop_map(|(instance, position)| Ask::Fate { instance, position }),
     ];
     (number(), number(), any::<u32>(), ask)
         .prop_map(|(id, timeout_ms, hops, ask)| Request { id, timeout_ms, hops, ask })

@@ -1,0 +1,81 @@
+//! What a client asks of the nodes themselves, not of their machines.
+
+use bytes::Bytes;
+use skiff_replica::{
+    CommandError, EntryPosition, Fate, Outcome, Refused, TransferError, transport::Ask,
+};
+use tokio::time::Instant;
+
+use super::{Client, Cluster, PAUSE, link::Asked};
+use crate::node::fate_from;
+
+impl<M> Client<M> {
+    /// Lets the member of this name lead, or whoever is best up to date. Returns once it does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Node::transfer_leadership`](crate::Node::transfer_leadership).
+    pub async fn transfer_leadership(&self, to: Option<&str>) -> Result<(), TransferError> {
+        let deadline = Instant::now() + self.timeout;
+        let ask = Ask::Transfer { to: to.map(str::to_owned) };
+        Ok(self.cluster.order(&ask, deadline).await.map(drop)?)
+    }
+
+    /// Says what became of a command whose outcome was unknown, as
+    /// [`Node::outcome`](crate::Node::outcome) does. Asks one node after the other until one knows, or
+    /// the time is up.
+    ///
+    /// # Errors
+    ///
+    /// If no node answers in time.
+    pub async fn outcome(&self, position: EntryPosition) -> Result<Fate, CommandError> {
+        let deadline = Instant::now() + self.timeout;
+        let (instance, place) = (position.instance.0, position.place());
+        let ask = Ask::Fate { instance, position: place };
+        loop {
+            let (address, link) = self.cluster.pick(deadline).await?;
+            let fate = match link.ask(ask.clone(), deadline).await {
+                Asked::Answered(Ok(word)) => Some(fate_from(&word)?),
+                Asked::Answered(Err(refused)) => return Err(refused.into()),
+                Asked::NotSent | Asked::Lost => None,
+                Asked::Late => return Err(late()),
+            };
+            let is_over = Instant::now() + PAUSE >= deadline;
+            match fate {
+                Some(Fate::Undecided) if !is_over => {}
+                Some(fate) => return Ok(fate),
+                None if is_over => return Err(late()),
+                None => {}
+            }
+            self.cluster.turn(&address);
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+impl Cluster {
+    /// Has the leader do something, once. What may have been done is not asked for again.
+    async fn order(&self, ask: &Ask, deadline: Instant) -> Result<Bytes, Refused> {
+        loop {
+            let (address, link) = self.pick(deadline).await?;
+            let refused = match link.ask(ask.clone(), deadline).await {
+                Asked::Answered(Ok(response)) => return Ok(response),
+                Asked::Answered(Err(refused)) => refused,
+                Asked::NotSent => Refused::NotLeader { leader: None },
+                Asked::Lost => return Err(Refused::Disconnected),
+                Asked::Late => {
+                    let outcome = Outcome::Unknown;
+                    return Err(Refused::Timeout { outcome, position: None });
+                }
+            };
+            if !self.try_elsewhere(&address, &refused, deadline).await {
+                return Err(refused);
+            }
+        }
+    }
+}
+
+/// Asking has no effect.
+const fn late() -> CommandError {
+    CommandError::Timeout { outcome: Outcome::NotApplied, position: None }
+}
