@@ -40,7 +40,7 @@ impl Raft {
                 _ => Fate::Undecided,
             };
         }
-        match self.local.log.term_at(index) {
+        match self.local.log.term_once_at(index) {
             Some(found) if found == term || planted(Mutant::AppliedByIndex) => Fate::Applied,
             Some(_) => Fate::Never,
             None => Fate::Forgotten,

@@ -113,6 +113,9 @@ pub enum Input {
         membership: Membership,
         /// The log's time at that entry.
         time: LogTime,
+        /// The terms up to that entry with the index of their first entry, ascending, as far as they
+        /// are remembered.
+        terms: Vec<(Index, Term)>,
     },
     /// The answer to a [`RestoreSnapshot`](crate::Output::RestoreSnapshot): the state machine has
     /// applied everything up to it.

@@ -77,9 +77,10 @@ impl Log {
     pub(crate) fn new(recovered: &Recovered, cache_limit: usize) -> Result<Self, StartError> {
         check(recovered)?;
         let last = recovered.last.index;
+        let before = |run: &&(Index, Term)| run.0 <= recovered.base.index;
         Ok(Self {
             base: recovered.base,
-            past: recovered.past.clone(),
+            past: recovered.past.iter().take_while(before).copied().collect(),
             last,
             last_time: recovered.last_time,
             terms: recovered.terms.clone(),
@@ -141,6 +142,16 @@ impl Log {
         }
         let after = self.terms.partition_point(|(first, _)| *first <= index);
         self.terms.get(after.checked_sub(1)?).map(|run| run.1)
+    }
+
+    /// As [`term_at`](Self::term_at), also for entries that were given up, as far as their terms are
+    /// remembered.
+    pub(crate) fn term_once_at(&self, index: Index) -> Option<Term> {
+        if index >= self.base.index {
+            return self.term_at(index);
+        }
+        let after = self.past.partition_point(|(first, _)| *first <= index);
+        self.past.get(after.checked_sub(1)?).map(|run| run.1)
     }
 
     pub(crate) fn position_at(&self, index: Index) -> Option<Position> {
@@ -322,10 +333,15 @@ impl Log {
         self.begin_after.is_none() && !self.outstanding.as_ref().is_some_and(begins)
     }
 
-    /// Begins anew after `position`, which a durable snapshot covers with all before it.
-    pub(crate) fn begin_after(&mut self, position: Position, time: LogTime) {
-        self.base = position;
-        self.past.clear();
+    /// Begins anew after `position`, which a durable snapshot covers with all before it: entries of
+    /// these terms.
+    pub(crate) fn begin_after(
+        &mut self,
+        position: Position,
+        time: LogTime,
+        past: Vec<(Index, Term)>,
+    ) {
+        (self.base, self.past) = (position, past);
         self.terms.clear();
         self.cache.clear();
         (self.cache_bytes, self.uncommitted_bytes) = (0, 0);

@@ -133,8 +133,8 @@ impl Raft {
             Input::Loaded { load, result } => self.loaded(load, result),
             Input::Applied { index } => self.local.machine.applied_to(index),
             Input::SnapshotTaken { position } => self.snapshot_taken(position),
-            Input::SnapshotReceived { position, membership, time } => {
-                self.snapshot_received(position, membership, time);
+            Input::SnapshotReceived { position, membership, time, terms } => {
+                self.snapshot_received(position, membership, time, terms);
             }
             Input::SnapshotRestored { position } => self.snapshot_restored(position),
             Input::SnapshotSent { node, position, arrived } => {

@@ -74,6 +74,7 @@ impl Raft {
         position: Position,
         membership: Membership,
         time: LogTime,
+        terms: Vec<(Index, Term)>,
     ) {
         let local = &self.local;
         let is_old = position.index <= local.snapshot.index.max(local.log.base().index);
@@ -100,11 +101,16 @@ impl Raft {
             self.verify_to(position.index);
             return self.compact();
         }
-        self.install(position, membership, time);
+        self.install(position, membership, (time, terms));
     }
 
     /// The log begins after a snapshot from now on: nothing of it is known to follow.
-    fn install(&mut self, position: Position, membership: Membership, time: LogTime) {
+    fn install(
+        &mut self,
+        position: Position,
+        membership: Membership,
+        (time, terms): (LogTime, Vec<(Index, Term)>),
+    ) {
         if matches!(self.role, Role::PreCandidate(_) | Role::Candidate(_)) {
             // It asked for votes with another log.
             let term = self.local.hard.term;
@@ -120,7 +126,7 @@ impl Raft {
         if planted(Mutant::InstallKeepsLog) {
             local.log.commit(position.index);
         } else {
-            local.log.begin_after(position, time);
+            local.log.begin_after(position, time, terms);
         }
         local.members.begin_after(position.index, membership);
         local.outbox.event(Event::SnapshotInstalled { position });

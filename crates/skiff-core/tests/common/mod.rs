@@ -295,8 +295,14 @@ impl Cluster {
                 self.member(node).store.snapshot.clone().expect("there is a snapshot");
             assert_eq!(kept, position, "a newer one has taken its place");
             let time = applied.last().map_or(LogTime::ZERO, |entry| entry.time);
+            let mut terms: Vec<(Index, Term)> = Vec::new();
+            for entry in &applied {
+                if terms.last().is_none_or(|(_, term)| *term != entry.term) {
+                    terms.push((entry.index, entry.term));
+                }
+            }
             self.member(to).store.keep(position, membership.clone(), applied);
-            self.step(to, Input::SnapshotReceived { position, membership, time });
+            self.step(to, Input::SnapshotReceived { position, membership, time, terms });
         }
         self.step(node, Input::SnapshotSent { node: to, position, arrived });
     }

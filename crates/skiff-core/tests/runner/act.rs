@@ -189,7 +189,8 @@ impl Runner {
         let store = &mut self.cluster()?.member(id).store;
         store.keep(position, membership.clone(), Vec::new());
         let time = LogTime::ZERO;
-        self.step(id, Input::SnapshotReceived { position, membership, time })
+        let terms = Vec::new();
+        self.step(id, Input::SnapshotReceived { position, membership, time, terms })
     }
 
     /// `change 1 c add-voter 4`, `remove 2`, `replace 2 4`, `readdress 2 where`.

@@ -179,12 +179,12 @@ impl Replica {
     /// All of it is durable, and verified.
     fn received(&mut self) {
         let Some(Receiving { info, .. }) = self.receiving.take() else { return };
-        let SnapshotMeta { position, membership, time, .. } = info.meta.clone();
+        let SnapshotMeta { position, membership, time, terms, .. } = info.meta.clone();
         if let Phase::Member(member) = &mut self.phase {
             member.shelf.has(SnapshotInfo::clone(&info));
             member.learn_time(time);
         }
-        self.step_core(core::Input::SnapshotReceived { position, membership, time });
+        self.step_core(core::Input::SnapshotReceived { position, membership, time, terms });
     }
 
     /// What has come so far is given up.
