@@ -2,7 +2,7 @@
 //! leader has, all of it committed; and whoever asked is told that it is done only when another leads.
 
 use skiff_replica::{
-    Instant, Position, Term,
+    Instant, Term,
     core::{NodeId, Raft},
 };
 
@@ -33,8 +33,7 @@ impl Judges {
         let Some(ledger) = self.ledgers.iter().find(|ledger| ledger.node == to) else {
             return Ok(());
         };
-        let has = ledger.at(last.index).map(|(term, _)| Position { term, index: last.index });
-        let found = must(last.index == committed && has == Some(last), || {
+        let found = must(last.index == committed && ledger.holds(last), || {
             format!(
                 "{to} is told to campaign, whose log ends at {}, by a leader whose log ends at {last} and \
                  is committed to {committed}",
