@@ -83,7 +83,7 @@ impl Leader {
         } else if self.changes.leaving.is_some() {
             Some(Reject::NotLeader { leader: None })
         } else if self.changes.waiting.as_ref().is_some_and(|(one, ..)| !is_automatic(one))
-            || (self.changes.asked && !planted(Mutant::TwoChanges))
+            || self.changes.asked
         {
             Some(Reject::ChangeInProgress)
         } else {
