@@ -70,8 +70,6 @@ mutants! {
     TransferIsNoReason,
     /// A node that is to stop hands nothing over.
     LeavesAtOnce,
-    /// A node that stops forgets who waits for it.
-    LeavesBehind,
     /// What is not committed in a term that is over is told never to be.
     NeverByTerm,
     /// Any committed entry at its index is taken for the one asked about.

@@ -145,9 +145,6 @@ pub const TABLE: &[Row] = &[
     row(Mutant::LeavesAtOnce, "leaves-at-once",
         "A leader that is stopped leaves the others without one.",
         "liveness", ""),
-    row(Mutant::LeavesBehind, "leaves-behind",
-        "Whoever waits for a node that is stopped never knows what became of it.",
-        "liveness", ""),
 
     // Asking afterwards.
     row(Mutant::NeverByTerm, "never-by-term",
