@@ -24,7 +24,7 @@ impl<W: Workload> World<'_, '_, W> {
     /// Nothing is wrong, and nothing changed for long.
     pub(super) fn begin_to_hand_over(&mut self, leader: usize) -> Step {
         let others = self.healing.left.iter().copied().filter(|node| *node != leader);
-        let others: Vec<usize> = others.collect();
+        let others: Vec<usize> = others.filter(|node| self.has_a_vote(leader, *node)).collect();
         let is_fair = self.healing.ailment == Ailment::None && self.plan.mode == Mode::Crash;
         if others.is_empty() || !is_fair || self.watch.is_some() {
             return self.heals();
@@ -35,6 +35,14 @@ impl<W: Workload> World<'_, '_, W> {
         self.healing.handing = attempt.map(|attempt| Handing::Asked { attempt, to });
         self.look_soon();
         Ok(())
+    }
+
+    /// Whether a node is a voter, as its leader knows.
+    fn has_a_vote(&self, leader: usize, node: usize) -> bool {
+        let process = self.nodes[leader].process.as_ref();
+        let raft = process.and_then(|process| process.replica.raft());
+        let id = self.judges.ledgers[node].node;
+        raft.is_some_and(|raft| raft.membership().voters.contains(&id))
     }
 
     fn look_soon(&mut self) {

@@ -98,7 +98,8 @@ impl Leader {
 
     /// Does what is to be done next, if it can be done.
     pub(crate) fn tend_changes(&mut self, local: &mut Local) {
-        if local.config.options.fixed_membership {
+        // While leadership is handed over nothing is appended: the next leader does what is to be done.
+        if local.config.options.fixed_membership || self.is_transferring() {
             return;
         }
         let (index, membership) = local.members.latest();
