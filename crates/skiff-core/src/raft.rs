@@ -296,10 +296,11 @@ impl Raft {
         self.local.members.was_removed(node)
     }
 
-    /// Where the membership stands that `node` was removed by, if it was and that is committed.
+    /// Where the newest membership stands, if it is without `node` and that is committed. Whoever says that
+    /// it is a member was removed then, or knows of a later one: it obeys only what is above its own.
     #[must_use]
     pub fn removed_as_of(&self, node: NodeId) -> Option<Index> {
-        self.local.is_without(node).filter(|_| self.was_removed(node))
+        self.local.is_without(node)
     }
 
     /// The memberships that an entry at `index` may have been committed by: the one in force there, and

@@ -61,8 +61,10 @@ impl Replica {
     /// Tells a node that was removed so. All members that it knows of may be gone, so that it asks nobody.
     pub(super) fn tell_removed(&mut self, link: LinkId, node: NodeId) {
         let Some(raft) = self.raft() else { return };
-        let is_fresh = self.newcomer(link).is_some();
-        let Some(index) = raft.removed_as_of(node).filter(|_| !is_fresh) else { return };
+        // What the log remembers of former members may be compacted: this asks who there is now.
+        let is_member =
+            self.links.peer(link).is_some_and(|peer| peer.hello.standing == Standing::Member);
+        let Some(index) = raft.removed_as_of(node).filter(|_| is_member) else { return };
         let (term, message) = (raft.durable_hard_state().term, core::Message::Removed { index });
         self.send(link, Body::Raft { term, message });
     }

@@ -427,7 +427,9 @@ fn recovered(mut log: Recovered, meta: &SnapshotMeta, applied: Option<Index>) ->
     if begin_anew {
         log.begin_after(position);
     }
-    let memberships = log.memberships.into_iter().filter(|(index, _)| *index > position.index);
+    // The snapshot's own members, where they stand in the log, and those of later entries.
+    let newer = log.memberships.partition_point(|(index, _)| *index <= position.index);
+    let memberships = log.memberships.split_off(newer.saturating_sub(1));
     let term = log.hard_state.term.max(position.term);
     let vote = log.hard_state.vote.filter(|_| term == log.hard_state.term);
     core::Recovered {
@@ -436,7 +438,7 @@ fn recovered(mut log: Recovered, meta: &SnapshotMeta, applied: Option<Index>) ->
         last: log.last,
         terms: log.terms,
         membership: meta.membership.clone(),
-        memberships: memberships.collect(),
+        memberships,
         last_time: log.last_time.max(meta.time),
         applied: applied.unwrap_or(position.index),
         snapshot: position,

@@ -3,7 +3,7 @@
 
 use skiff_replica::{
     Apply, Job,
-    core::{Entry, Raft},
+    core::{Entry, Payload, Raft},
 };
 
 use crate::failure::{Verdict, must};
@@ -21,7 +21,11 @@ pub(crate) fn at_disk(jobs: usize) -> Verdict {
 /// A leader writes these entries. It took each of its own when what waited to be committed, with it, was
 /// within the limit; or nothing else was waiting.
 pub(crate) fn uncommitted(raft: &Raft, entries: &[Entry], most: usize) -> Verdict {
-    let is_own = |entry: &&Entry| entry.term == raft.term() && entry.index > raft.committed();
+    // Changes of the members are few, and the leader's own.
+    let is_taken = |entry: &&Entry| !matches!(entry.payload, Payload::Membership(_));
+    let is_own = |entry: &&Entry| {
+        entry.term == raft.term() && entry.index > raft.committed() && is_taken(entry)
+    };
     let sizes: Vec<usize> = entries.iter().filter(is_own).map(Entry::size).collect();
     let all: usize = sizes.iter().sum();
     must(!raft.is_leader() || sizes.len() < 2 || all <= most, || {

@@ -149,6 +149,12 @@ impl<W: Workload> World<'_, '_, W> {
         if !process.disk_jobs.is_empty() {
             self.queue.push(self.now + MS, node, run, Event::DiskDone);
         }
+        if !process.snapshot_jobs.is_empty() {
+            self.queue.push(self.now + MS, node, run, Event::SnapshotDone);
+        }
+        for (transfer, _, offset, _) in &process.reads {
+            self.queue.push(self.now + MS, node, run, Event::PieceRead(*transfer, *offset));
+        }
     }
 
     /// Looks whether there is progress, and helps to see it.

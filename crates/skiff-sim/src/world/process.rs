@@ -258,7 +258,8 @@ impl<W: Workload> World<'_, '_, W> {
     fn cannot_open(&mut self, node: usize, error: &impl ToString) -> Step {
         let words = error.to_string();
         self.trace(node, |_| format!("cannot start: {words}"));
-        if self.nodes[node].may_stop && !self.nodes[node].is_damaged {
+        let is_full = words.contains("no space left");
+        if self.nodes[node].may_stop && (is_full || !self.nodes[node].is_damaged) {
             // Its disk was made to fail: somebody tries again.
             self.nodes[node].disk.kill();
             let at = self.now + self.random.process.u64(10 * MS..500 * MS);

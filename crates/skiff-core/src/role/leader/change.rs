@@ -113,11 +113,16 @@ impl Leader {
             // What is not committed by both halves may yet be undone by one of them.
             if (is_committed && self.is_established(local)) || planted(Mutant::ExitBeforeJoint) {
                 self.append_membership(local, membership.exit());
+            } else if !self.is_established(local) {
+                self.establish(local);
             }
             return;
         }
         let is_free = is_committed || planted(Mutant::TwoChanges);
-        if !is_free || !self.is_established(local) {
+        if !self.is_established(local) {
+            return self.establish(local);
+        }
+        if !is_free {
             return;
         }
         self.changes.asked = false;
@@ -136,6 +141,14 @@ impl Leader {
     fn is_established(&self, local: &Local) -> bool {
         let committed = local.log.term_at(local.log.committed());
         committed == Some(local.hard.term) || planted(Mutant::ChangesBeforeNoop)
+    }
+
+    /// Without a first entry of its own, and without callers, this leader would never learn what is
+    /// committed: a change that waits is reason enough for one.
+    fn establish(&self, local: &mut Local) {
+        if local.log.last().term < local.hard.term {
+            local.append_own(Payload::Noop, LogTime::ZERO);
+        }
     }
 
     fn append_membership(&mut self, local: &mut Local, membership: Membership) {
