@@ -71,7 +71,10 @@ impl Local {
     /// that is not committed yet (dissertation 4.2.2); its disk answers; and there is a term left.
     pub(crate) fn may_campaign(&self) -> bool {
         let (index, membership) = self.members.latest();
-        let outside = !membership.contains(self.id()) && *index > self.log.committed();
+        // One that never was a member, as far as it knows, is one to be, or was one and missed it.
+        let outside = !membership.contains(self.id())
+            && *index > self.log.committed()
+            && self.members.ever_contained(self.id());
         let eligible = membership.is_voter(self.id()) || (outside && !membership.voters.is_empty());
         let eligible = eligible && !self.removed;
         let higher_term = self.hard.term.next() > self.hard.term;

@@ -100,7 +100,10 @@ impl Leader {
     pub(crate) fn step(&mut self, local: &mut Local, from: NodeId, message: Message) -> Transition {
         match message {
             Message::AppendReply(reply) => self.answered(local, from, &reply),
-            Message::ReadIndex { batch } => self.read(local, Reader::Follower { from, batch }),
+            Message::ReadIndex { batch } => {
+                self.reads.make_room(from);
+                self.read(local, Reader::Follower { from, batch });
+            }
             _ => {}
         }
         Transition::Stay

@@ -113,8 +113,6 @@ impl Leader {
             // What is not committed by both halves may yet be undone by one of them.
             if (is_committed && self.is_established(local)) || planted(Mutant::ExitBeforeJoint) {
                 self.append_membership(local, membership.exit());
-            } else if !self.is_established(local) {
-                self.establish(local);
             }
             return;
         }

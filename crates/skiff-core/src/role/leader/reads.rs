@@ -9,6 +9,9 @@ use crate::{
     types::{Index, NodeId, Round, Token},
 };
 
+/// So many batches of a follower wait at most.
+const BATCHES_MAX: usize = 128;
+
 /// Who wants to read.
 #[derive(Clone, Copy, Debug, Hash)]
 pub(crate) enum Reader {
@@ -29,6 +32,19 @@ pub(crate) struct Reads {
 impl Reads {
     pub(crate) fn wait(&mut self, index: Index, reader: Reader) {
         self.waiting.push_back((index, reader));
+    }
+
+    /// Makes room for one more batch of a follower. What it did not get for long it asks again under
+    /// another name: the oldest is not waited for any more.
+    pub(crate) fn make_room(&mut self, follower: NodeId) {
+        let is_its = |(_, reader): &(Index, Reader)| matches!(reader, Reader::Follower { from, .. } if *from == follower);
+        let mut all: Vec<_> = self.rounds.iter_mut().map(|(_, reads)| reads).collect();
+        all.push(&mut self.waiting);
+        let count: usize =
+            all.iter().map(|reads| reads.iter().filter(|one| is_its(one)).count()).sum();
+        if count >= BATCHES_MAX {
+            all.into_iter().find_map(|reads| remove_first(reads, is_its));
+        }
     }
 
     pub(crate) fn is_idle(&self) -> bool {
