@@ -231,6 +231,12 @@ impl Raft {
         matches!(self.role, Role::Leader(_))
     }
 
+    /// Whether it is no use to propose anything now, since leadership is being handed over.
+    #[must_use]
+    pub fn holds_proposals(&self) -> bool {
+        matches!(&self.role, Role::Leader(leader) if !leader.takes_proposals())
+    }
+
     /// To whom this node is handing leadership over, if it is, and until when.
     #[must_use]
     pub fn transferring(&self) -> Option<(NodeId, Instant)> {

@@ -121,7 +121,7 @@ impl Leader {
             return local.reject(token, Reject::NotLeader { leader: None });
         }
         if let Some(Transfer { to, .. }) = self.transfer {
-            if planted(Mutant::AppendsInTransfer) {
+            if self.takes_proposals() {
                 local.append_own(payload, time);
             }
             return local.reject(token, Reject::Transferring { to });

@@ -100,12 +100,9 @@ impl Replica {
         if !member.raft.is_leader() {
             return self.route_to_leader(token, wanted);
         }
-        let is_transferring = member.raft.transferring().is_some();
         match wanted {
             // What is not in the log goes to whoever leads afterwards.
-            Wanted::Command(_) if is_transferring && !planted(Mutant::AppendsInTransfer) => {
-                self.hold(token, wanted);
-            }
+            Wanted::Command(_) if member.raft.holds_proposals() => self.hold(token, wanted),
             Wanted::Command(_) if self.vacancy.why_not().is_some() => self.refuse_for_room(token),
             Wanted::Command(proposal) => {
                 let time = member.log_time(self.now);

@@ -32,7 +32,12 @@ impl<W: Workload> World<'_, '_, W> {
     pub(super) fn job(&mut self, node: usize, job: Job) -> Step {
         match job {
             Job::Connect { link, address } => self.connect(node, link, &address),
-            Job::Send { link, envelope } => return self.send(node, link, &envelope),
+            Job::Send { link, envelope } => {
+                if let Body::Offer(offer) = &envelope.body {
+                    self.note_offer(node, offer.transfer);
+                }
+                return self.send(node, link, &envelope);
+            }
             Job::Close { link } => self.close(node, link),
             Job::Write(write) => {
                 self.judges.writes(node, &write)?;

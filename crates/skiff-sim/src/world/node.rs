@@ -26,6 +26,8 @@ pub(crate) struct Node<M: Snapshots> {
     pub(crate) paused: Option<Vec<Event>>,
     /// When the last pause ended.
     pub(crate) resumed: u64,
+    /// The newest snapshot that this run of it has offered.
+    pub(crate) offered: (u32, u64),
     /// How much longer an operation of the disk takes, and until when.
     pub(crate) slow: (u64, u64),
     /// Points at which it loses power: where, after how many more, for how long.
@@ -78,6 +80,7 @@ impl<M: Snapshots> Node<M> {
             process: None,
             paused: None,
             resumed: 0,
+            offered: (0, 0),
             slow: (0, 0),
             armed: Vec::new(),
             may_stop: false,

@@ -67,6 +67,14 @@ impl<W: Workload> World<'_, '_, W> {
         Ok(())
     }
 
+    /// A node offers a snapshot: for the first time, or once more on its way.
+    pub(super) fn note_offer(&mut self, node: usize, transfer: u64) {
+        let state = &mut self.nodes[node];
+        let offer = (state.run, transfer);
+        self.reached.snapshots_resumed += u64::from(state.offered == offer);
+        state.offered = offer;
+    }
+
     fn give_to_snapshots(&mut self, node: usize, job: SnapshotJob) {
         // As with old entries: what stays slow when faults have ended is slow at the log.
         let at = self.now + self.read_time(node);

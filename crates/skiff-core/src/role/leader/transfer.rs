@@ -35,6 +35,11 @@ impl Leader {
         self.transfer.is_some()
     }
 
+    /// Whether proposals are taken.
+    pub(crate) fn takes_proposals(&self) -> bool {
+        !self.is_transferring() || planted(Mutant::AppendsInTransfer)
+    }
+
     /// Somebody wants another to lead.
     pub(crate) fn begin_transfer(
         &mut self,
