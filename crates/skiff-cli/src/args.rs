@@ -259,12 +259,24 @@ pub(crate) struct Member {
 #[derive(Subcommand, Debug)]
 pub(crate) enum MemberCommand {
     /// Print who belongs to the cluster
+    #[command(after_help = "\
+Example:
+  skiff member list")]
     List(MemberList),
     /// Invite the fresh node at an address
+    #[command(after_help = "\
+Example:
+  skiff member add 127.0.0.1:7004")]
     Add(MemberAdd),
     /// Remove a member: it keeps its data, and stays out
+    #[command(after_help = "\
+Example:
+  skiff member remove n3")]
     Remove(MemberRemove),
     /// Put the fresh node at an address in the place of a member, in one step
+    #[command(after_help = "\
+Example:
+  skiff member replace n3 127.0.0.1:7005")]
     Replace(MemberReplace),
 }
 

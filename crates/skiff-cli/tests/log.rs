@@ -63,7 +63,7 @@ fn a_dump_shows_each_entry_in_words_and_as_json() {
         .map(|line| line["index"].as_u64().unwrap())
         .collect();
     // The genesis is entry 1; the leader's first entry is 2.
-    assert_eq!(entries, [2, 3, 4]);
+    assert_eq!(entries, [2, 3, 4, 5, 6, 7, 8]);
     assert_eq!(lines[0]["what"], "identity");
     assert_eq!(lines.last().unwrap()["what"], "end");
 }

@@ -5,6 +5,7 @@ use alloc::{collections::BTreeSet, sync::Arc, vec::Vec};
 
 use crate::{
     membership::Membership,
+    raft::Raft,
     types::{Index, NodeId},
 };
 
@@ -97,6 +98,15 @@ impl MembershipHistory {
     pub(crate) fn set(&mut self, membership: Membership) {
         self.base.1 = Arc::new(membership);
         self.later.clear();
+    }
+}
+
+impl Raft {
+    /// Where the newest membership stands, if it is without `node` and that is committed. Whoever says that
+    /// it is a member was removed then, or knows of a later one: it obeys only what is above its own.
+    #[must_use]
+    pub fn removed_as_of(&self, node: NodeId) -> Option<Index> {
+        self.local.is_without(node)
     }
 }
 

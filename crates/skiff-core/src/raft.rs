@@ -231,21 +231,6 @@ impl Raft {
         matches!(self.role, Role::Leader(_))
     }
 
-    /// Whether it is no use to propose anything now, since leadership is being handed over.
-    #[must_use]
-    pub fn holds_proposals(&self) -> bool {
-        matches!(&self.role, Role::Leader(leader) if !leader.takes_proposals())
-    }
-
-    /// To whom this node is handing leadership over, if it is, and until when.
-    #[must_use]
-    pub fn transferring(&self) -> Option<(NodeId, Instant)> {
-        match &self.role {
-            Role::Leader(leader) => leader.transfer.map(|one| (one.to, one.until)),
-            _ => None,
-        }
-    }
-
     /// Who leads the current term, if known.
     #[must_use]
     pub fn leader(&self) -> Option<NodeId> {
@@ -300,13 +285,6 @@ impl Raft {
     #[must_use]
     pub fn was_removed(&self, node: NodeId) -> bool {
         self.local.members.was_removed(node)
-    }
-
-    /// Where the newest membership stands, if it is without `node` and that is committed. Whoever says that
-    /// it is a member was removed then, or knows of a later one: it obeys only what is above its own.
-    #[must_use]
-    pub fn removed_as_of(&self, node: NodeId) -> Option<Index> {
-        self.local.is_without(node)
     }
 
     /// The memberships that an entry at `index` may have been committed by: the one in force there, and

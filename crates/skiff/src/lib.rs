@@ -34,8 +34,8 @@ pub use skiff_replica::storage::OnLostData;
 pub use skiff_replica::{
     At, Batch, ChangeError, CommandError, Consistency, Encoded, EntryPosition, Event, Fate, Index,
     InstanceId, KeepsNothing, Leader, LogTime, MachineError, Malformed, Mark, MemberChange, Opened,
-    Outcome, Queries, Raw, ReadError, Refusal, SessionAsk, SessionId, SnapshotWriter, Snapshots,
-    Standing, State, StateMachine, Term, TransferError, Waiting, Why,
+    Outcome, Queries, Raw, ReadError, Refusal, SessionAsk, SessionEntry, SessionId, SnapshotWriter,
+    Snapshots, Standing, State, StateMachine, Term, TransferError, Waiting, Why,
 };
 pub use skiff_replica::{core, storage, transport};
 pub use skiff_tcp as tcp;

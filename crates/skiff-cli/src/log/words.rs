@@ -1,7 +1,8 @@
 //! What stands in a log, in words.
 
+use bytes::Bytes;
 use skiff::{
-    Encoded, Index,
+    Encoded, Index, SessionEntry,
     core::Payload,
     storage::{Hole, Identity},
 };
@@ -15,14 +16,25 @@ pub(super) fn content(payload: &Payload) -> String {
             let voters: Vec<String> = membership.voters.iter().map(ToString::to_string).collect();
             format!("members {}", voters.join(", "))
         }
-        Payload::Command(bytes) => match Command::decode(bytes) {
-            Ok(Command::Put { key, value }) => format!("put {key:?}, {} bytes", value.len()),
-            Ok(Command::Delete { key }) => format!("delete {key:?}"),
-            Ok(Command::CompareAndSet { key, .. }) => format!("compare and set {key:?}"),
-            _ => format!("a command of {} bytes", bytes.len()),
+        Payload::Command(bytes) => command(bytes),
+        Payload::Session(bytes) => match SessionEntry::decode(bytes) {
+            Ok(SessionEntry::Begin { .. }) => "begins a session".to_owned(),
+            Ok(SessionEntry::Command { session, number, command: bytes }) => {
+                format!("{}, command {number} of session {}", command(&bytes), session.0)
+            }
+            Ok(SessionEntry::End { session }) => format!("ends session {}", session.0),
+            Err(_) => format!("something of a session, {} bytes", bytes.len()),
         },
-        Payload::Session(bytes) => format!("something of a session, {} bytes", bytes.len()),
         Payload::Unknown { kind, body } => format!("an unknown kind {kind}, {} bytes", body.len()),
+    }
+}
+
+fn command(bytes: &Bytes) -> String {
+    match Command::decode(bytes) {
+        Ok(Command::Put { key, value }) => format!("put {key:?}, {} bytes", value.len()),
+        Ok(Command::Delete { key }) => format!("delete {key:?}"),
+        Ok(Command::CompareAndSet { key, .. }) => format!("compare and set {key:?}"),
+        _ => format!("a command of {} bytes", bytes.len()),
     }
 }
 

@@ -1,4 +1,6 @@
 //! Does what replicas ask for.
+//!
+//! This file is long because each kind of job, and each kind of event, is an arm of one match.
 
 use bytes::{Bytes, BytesMut};
 use skiff_replica::{

@@ -131,6 +131,21 @@ impl Leader {
 }
 
 impl Raft {
+    /// Whether it is no use to propose anything now, since leadership is being handed over.
+    #[must_use]
+    pub fn holds_proposals(&self) -> bool {
+        matches!(&self.role, Role::Leader(leader) if !leader.takes_proposals())
+    }
+
+    /// To whom this node is handing leadership over, if it is, and until when.
+    #[must_use]
+    pub fn transferring(&self) -> Option<(NodeId, Instant)> {
+        match &self.role {
+            Role::Leader(leader) => leader.transfer.map(|one| (one.to, one.until)),
+            _ => None,
+        }
+    }
+
     /// Somebody wants another to lead.
     pub(crate) fn transfer(&mut self, token: Token, to: Option<NodeId>) {
         match &mut self.role {
