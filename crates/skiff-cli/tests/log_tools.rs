@@ -514,7 +514,7 @@ fn a_snapshot_without_end_is_damaged() {
     file.set_len(1 << 42).unwrap();
     let output = kept.look(&["repair-plan"]);
     assert_eq!(output.status.code(), Some(DAMAGED), "{}", said(&output));
-    says(&said(&output), &["is damaged at byte", "bytes long and says"]);
+    says(&said(&output), &["is damaged at byte", "the checksum of its content is wrong"]);
 }
 
 #[test]
