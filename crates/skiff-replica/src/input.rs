@@ -228,7 +228,7 @@ pub enum Call {
     /// To know what became of an entry, as far as this node knows. Answered by
     /// [`Job::Respond`](crate::Job::Respond) with a [`Fate`](crate::Fate).
     Fate(EntryPosition),
-    /// To have the members changed. Answered by [`Job::Done`](crate::Job::Done) or
+    /// To have the members changed. Answered by an empty [`Job::Respond`](crate::Job::Respond) or
     /// [`Job::Refuse`](crate::Job::Refuse).
     Change(MemberChange),
     /// To be a member no longer. Answered like a change.

@@ -27,7 +27,7 @@ use crate::{error::ReplicaError, event::Event, machine::Mark, pieces::Piece, ref
 /// | | [`Apply`](Self::Apply) | `Applied`, `MachineFailed`; `Responded` for remote tokens |
 /// | | [`Query`](Self::Query) | `Responded` |
 /// | net | [`Connect`](Self::Connect), [`Send`](Self::Send), [`Close`](Self::Close) | `Signal`, `ConnectFailed` |
-/// | callers | [`ReadReady`](Self::ReadReady), [`Respond`](Self::Respond), [`Done`](Self::Done), [`Refuse`](Self::Refuse) | |
+/// | callers | [`ReadReady`](Self::ReadReady), [`Respond`](Self::Respond), [`Refuse`](Self::Refuse) | |
 /// | free | [`Load`](Self::Load), [`ReadPiece`](Self::ReadPiece) | `Loaded`, `PieceRead` |
 /// | | [`Describe`](Self::Describe) | `Responded` |
 /// | | [`Event`](Self::Event), [`Stop`](Self::Stop) | |
@@ -148,17 +148,13 @@ pub enum Job {
         /// The call.
         token: Token,
     },
-    /// Another node led: this is its machine's response to the command of a local caller, encoded.
+    /// The answer to a local caller whose command another node's machine has executed, encoded; or who asked
+    /// something of the node itself: empty where there is no more to say than that it is done.
     Respond {
         /// The call.
         token: Token,
         /// The response.
         response: Bytes,
-    },
-    /// What this local caller asked for is so, and there is nothing more to say.
-    Done {
-        /// The call.
-        token: Token,
     },
     /// This local call gets no response. One that has been answered already is not affected.
     Refuse {

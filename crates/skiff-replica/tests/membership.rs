@@ -4,6 +4,7 @@
 
 mod world;
 
+use bytes::Bytes;
 use skiff_core::NodeId;
 use skiff_replica::{
     Call, ChangeError, Event, MemberChange, ReplicaError, Standing, StartError, State, Why,
@@ -31,7 +32,7 @@ fn replace(name: &str, address: &str) -> Call {
 
 fn change(world: &mut World, at: &str, call: Call) {
     let call = world.call(at, call, LONG);
-    assert_eq!(world.wait(&call), Answer::Done);
+    assert_eq!(world.wait(&call), Answer::Told(Bytes::new()));
 }
 
 fn change_error(world: &mut World, at: &str, call: Call) -> ChangeError {

@@ -9,6 +9,7 @@ mod handing;
 mod healing;
 mod jobs;
 mod network;
+mod news;
 mod node;
 mod orders;
 mod process;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use skiff_replica::{StateMachine, Token};
 
-use crate::inbox::{ChangeReply, CommandReply, OrderReply, ReadReply, SessionReply};
+use crate::inbox::{CommandReply, OrderReply, ReadReply, SessionReply};
 
 /// So many places of callers that are gone may stay in the queue.
 const IDLE: usize = 1024;
@@ -16,7 +16,6 @@ pub(crate) enum Caller<M: StateMachine> {
     Session(SessionReply),
     Read(ReadReply),
     Order(OrderReply),
-    Change(ChangeReply),
 }
 
 pub(crate) struct Callers<M: StateMachine> {

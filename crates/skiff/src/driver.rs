@@ -188,10 +188,6 @@ impl<M: Snapshots> Driver<M> {
                 let token = self.callers.enter(Caller::Order(reply));
                 self.step(Input::Call { token, call, deadline });
             }
-            Note::Change { call, deadline, reply } => {
-                let token = self.callers.enter(Caller::Change(reply));
-                self.step(Input::Call { token, call, deadline });
-            }
             Note::Accepted(connection) => {
                 self.accepted += 1;
                 self.listen(LinkId::Accepted(self.accepted), connection);
@@ -307,11 +303,6 @@ impl<M: Snapshots> Driver<M> {
                 self.step(Input::Responded { token, result });
             }
             Job::Respond { token, response } => self.respond(token, response),
-            Job::Done { token } => {
-                if let Some(Caller::Change(reply)) = self.callers.leave(token) {
-                    let _gone = reply.send(Ok(()));
-                }
-            }
             Job::Refuse { token, reason } => self.refuse(token, reason),
             Job::Event(event) => self.tell(event),
             Job::Stop(result) => {
@@ -338,9 +329,6 @@ impl<M: Snapshots> Driver<M> {
             }
             Some(Caller::Order(reply)) => {
                 let _gone = reply.send(Err(reason));
-            }
-            Some(Caller::Change(reply)) => {
-                let _gone = reply.send(Err(reason.into()));
             }
             None => self.refuse_in_machine(token, reason),
         }
@@ -413,7 +401,7 @@ impl<M: Snapshots> Driver<M> {
             match self.callers.leave(token) {
                 Some(Caller::Command(reply)) => callers.push((token, Waiter::Command(reply))),
                 Some(Caller::Session(reply)) => callers.push((token, Waiter::Session(reply))),
-                Some(Caller::Read(_) | Caller::Order(_) | Caller::Change(_)) | None => {}
+                Some(Caller::Read(_) | Caller::Order(_)) | None => {}
             }
         }
         Arc::new(Mutex::new(callers))
@@ -449,7 +437,7 @@ impl<M: Snapshots> Driver<M> {
             Some(Caller::Order(reply)) => {
                 let _gone = reply.send(Ok(response));
             }
-            Some(Caller::Read(_) | Caller::Change(_)) | None => {}
+            Some(Caller::Read(_)) | None => {}
         }
     }
 

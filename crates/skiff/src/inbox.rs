@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use skiff_replica::{
-    Call, ChangeError, CommandError, Input, Instant, Outcome, ReadError, Refused, StateMachine,
+    Call, CommandError, Input, Instant, Outcome, ReadError, Refused, StateMachine,
     core::Entry,
     transport::{Connection, Consistency, SessionAsk},
 };
@@ -23,9 +23,6 @@ pub(crate) type SessionReply = oneshot::Sender<Result<bytes::Bytes, CommandError
 pub(crate) type OrderReply = oneshot::Sender<Result<bytes::Bytes, Refused>>;
 /// How a reader learns that it may read.
 pub(crate) type ReadReply = oneshot::Sender<Result<(), ReadError>>;
-
-/// How somebody who wants the members changed learns that they are.
-pub(crate) type ChangeReply = oneshot::Sender<Result<(), ChangeError>>;
 
 /// One thing for a node's task.
 pub(crate) enum Note<M: StateMachine> {
@@ -50,12 +47,6 @@ pub(crate) enum Note<M: StateMachine> {
         call: Call,
         deadline: Instant,
         reply: OrderReply,
-    },
-    /// The members are to be changed.
-    Change {
-        call: Call,
-        deadline: Instant,
-        reply: ChangeReply,
     },
     Accepted(Arc<dyn Connection>),
     Status(oneshot::Sender<Status>),

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use skiff_replica::{Call, ChangeError, MemberChange, Snapshots};
-use tokio::sync::oneshot;
 
-use crate::{inbox::Note, node::Node};
+use crate::node::Node;
 
 /// Changes of the membership, on any node: they go to the leader. Each returns once the change is
 /// committed, which takes at most the [change timeout](crate::Options::change_timeout). A change that has
@@ -70,9 +69,6 @@ impl<M: Snapshots> Node<M> {
     }
 
     async fn call_change(&self, call: Call, timeout: Duration) -> Result<(), ChangeError> {
-        let (reply, answer) = oneshot::channel();
-        let deadline = self.shared().clock.after(timeout);
-        self.shared().mailbox.put(Note::Change { call, deadline, reply });
-        answer.await.unwrap_or(Err(ChangeError::Stopped))
+        self.order(call, timeout).await.map(drop).map_err(Into::into)
     }
 }

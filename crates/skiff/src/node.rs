@@ -301,7 +301,10 @@ impl<M: Snapshots> Node<M> {
     /// What stood in the way; [`TransferError::NotLeader`] says whom to ask instead.
     pub async fn transfer_leadership(&self, to: Option<&str>) -> Result<(), TransferError> {
         let to = to.map(str::to_owned);
-        self.order(Call::Transfer(to)).await.map(drop).map_err(Into::into)
+        self.order(Call::Transfer(to), self.options().command_timeout)
+            .await
+            .map(drop)
+            .map_err(Into::into)
     }
 
     /// Says what became of a command whose outcome was [unknown](Outcome::Unknown), if its error
@@ -329,13 +332,17 @@ impl<M: Snapshots> Node<M> {
     /// # }
     /// ```
     pub async fn outcome(&self, position: EntryPosition) -> Result<Fate, CommandError> {
-        let word = self.order(Call::Fate(position)).await?;
+        let word = self.order(Call::Fate(position), self.options().command_timeout).await?;
         fate_from(&word)
     }
 
     /// Has the node itself do something.
-    async fn order(&self, call: Call) -> Result<bytes::Bytes, Refused> {
-        let deadline = self.shared.clock.after(self.shared.options.command_timeout);
+    pub(crate) async fn order(
+        &self,
+        call: Call,
+        timeout: Duration,
+    ) -> Result<bytes::Bytes, Refused> {
+        let deadline = self.shared.clock.after(timeout);
         let (reply, answer) = oneshot::channel();
         self.shared.mailbox.put(Note::Order { call, deadline, reply });
         let gone = Refused::Stopped { outcome: Outcome::Unknown, position: None };

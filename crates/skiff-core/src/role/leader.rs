@@ -100,10 +100,7 @@ impl Leader {
     pub(crate) fn step(&mut self, local: &mut Local, from: NodeId, message: Message) -> Transition {
         match message {
             Message::AppendReply(reply) => self.answered(local, from, &reply),
-            Message::ReadIndex { batch } => {
-                self.reads.make_room(from);
-                self.read(local, Reader::Follower { from, batch });
-            }
+            Message::ReadIndex { batch } => self.read(local, Reader::Follower { from, batch }),
             _ => {}
         }
         Transition::Stay
@@ -181,6 +178,7 @@ impl Leader {
             for progress in self.peers.values_mut() {
                 (progress.load_failed, progress.life_due) = (false, true);
             }
+            self.reads.forget_old_batches();
         }
         self.tick_transfer(local, heartbeat);
         self.pass_milestone(local);

@@ -192,3 +192,52 @@ fn replicate_until_removal_commits() {
         "nothing goes to a dead one for ever"
     );
 }
+
+/// A node that was admitted and removed before it received its own admission campaigned for ever, since the
+/// newest membership in its log was without it and not committed: it took itself for one that is on its way
+/// out.
+#[test]
+fn who_never_was_a_member_does_not_campaign() {
+    let options = Options { pre_vote: false, ..Options::default() };
+    let mut cluster = Cluster::founded(Membership::of([A, B, C]), |c| c.options = options);
+    cluster.join(D);
+    let entries = vec![entry(1, 1), change(2, 1, Membership::of([A, B]))];
+    cluster.hear(A, D, 1, append(1, (0, 0), entries, 0));
+    assert_eq!(**cluster.raft(D).membership(), Membership::of([A, B]));
+    let term = cluster.raft(D).term();
+    cluster.run(5_000);
+    assert_eq!(cluster.raft(D).term(), term);
+}
+
+/// Without a no-op, and without callers, a new leader knows of nothing that it is committed: a change of the
+/// members waited for ever.
+#[test]
+fn a_change_gets_the_entry_it_waits_for() {
+    let mut cluster = Cluster::new(&[1, 2, 3], |c| c.options.noop = false);
+    cluster.make_leader(A);
+    cluster.join(D);
+    let node = skiff_core::Node::default();
+    let change = Change::AddLearner { id: D, node };
+    cluster.step(A, Input::ChangeMembership { token: Token(1), change });
+    assert!(cluster.run_until(1_000, |c| c.answer(A, 1).is_some_and(|answer| answer.is_ok())));
+    assert!(cluster.raft(A).membership().contains(D));
+}
+
+/// Who was removed is told so also once the log, and with it who the members were, is compacted.
+#[test]
+fn compacted_members_are_known_to_be_gone() {
+    let mut cluster = Cluster::new(&[1, 2, 3], |c| c.keep_entries = 1);
+    cluster.make_leader(A);
+    cluster.step(A, Input::ChangeMembership { token: Token(1), change: Change::Remove { id: C } });
+    assert!(cluster.run_until(2_000, |c| c.answer(A, 1).is_some()));
+    let removed = cluster.raft(A).last().index;
+    for token in 10..20 {
+        cluster.propose(A, token, "x");
+        cluster.settle();
+    }
+    cluster.snapshot(A);
+    cluster.settle();
+    assert!(cluster.raft(A).base().index > removed, "the log does not tell any more");
+    assert!(cluster.raft(A).removed_as_of(C).is_some_and(|index| index <= removed));
+    assert_eq!(cluster.raft(A).removed_as_of(B), None);
+}

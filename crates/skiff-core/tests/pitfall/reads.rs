@@ -1,5 +1,7 @@
 //! Reads.
 
+use std::cell::Cell;
+
 use skiff_core::{Index, Message, Reject, Token};
 
 use crate::common::{
@@ -160,4 +162,36 @@ fn read_not_dropped_silently() {
     cluster.time_out(A);
     cluster.read(A, 4);
     assert!(cluster.answer(A, 4).is_some(), "a candidate says so at once");
+}
+
+/// A leader that could confirm nothing kept every batch that a follower asked again, each under a new name,
+/// and answered them all at once when it could: a storm, though only the newest found anybody.
+#[test]
+fn reads_asked_anew_do_not_pile_up() {
+    const ASKED: u64 = 2_000;
+    let mut cluster = Cluster::new(&[1, 2, 3], |c| c.options.check_quorum = false);
+    cluster.make_leader(A);
+    cluster.settle();
+    cluster.isolate(&[A]);
+    for batch in 0..ASKED {
+        cluster.hear(B, A, 1, Message::ReadIndex { batch });
+        if batch % 50 == 0 {
+            cluster.time_out(A);
+            cluster.settle();
+        }
+    }
+    cluster.heal();
+    let (all, newest) = (Cell::new(0), Cell::new(false));
+    for _ in 0..5 {
+        cluster.time_out(A);
+        cluster.settle_if(|flight| {
+            if let Message::ReadIndexReply { batch, .. } = flight.message {
+                all.set(all.get() + 1);
+                newest.set(newest.get() || batch == ASKED - 1);
+            }
+            true
+        });
+    }
+    assert!(newest.get(), "the newest is answered");
+    assert!(all.get() < ASKED / 4, "{} old names were answered too", all.get());
 }

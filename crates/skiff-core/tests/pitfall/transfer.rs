@@ -1,7 +1,8 @@
 //! Leadership that is handed over, or is not.
 
 use skiff_core::{
-    Append, Event, Fate, Input, Message, NodeId, Position, Reject, Term, Token, TransferFailure,
+    Append, Change, Event, Fate, Input, Message, NodeId, Position, Reject, Term, Token,
+    TransferFailure,
 };
 
 use crate::common::{
@@ -175,4 +176,27 @@ fn outcome_on_an_idle_cluster() {
     assert_eq!(cluster.raft(A).fate(Position::new(7, 0)), Fate::Never, "nothing stood there");
     let carries = |flight: &Flight| matches!(&flight.message, Message::Append(Append { entries, .. }) if !entries.is_empty());
     assert!(!cluster.flights.iter().any(carries));
+}
+
+/// An entry of the library's own, a change of the members, was appended in mid-transfer: the target was never
+/// up to date. It waits until the transfer is over, and is made then.
+#[test]
+fn internal_entries_during_transfer() {
+    let mut cluster = three();
+    cluster.member(B).slow_disk = true;
+    cluster.propose(A, 1, "x");
+    cluster.settle();
+    transfer(&mut cluster, A, B);
+    let last = cluster.raft(A).last();
+    let id = NodeId(4);
+    cluster.join(id);
+    let change = Change::AddLearner { id, node: skiff_core::Node::default() };
+    cluster.step(A, Input::ChangeMembership { token: Token(2), change });
+    cluster.settle();
+    assert!(cluster.raft(A).transferring().is_some());
+    assert_eq!(cluster.raft(A).last(), last, "nothing is appended meanwhile");
+    let is_done = |c: &Cluster| c.answer(A, 2).is_some_and(|answer| answer.is_ok());
+    assert!(cluster.run_until(2_000, is_done), "{:?}", cluster.answer(A, 2));
+    assert!(failure(&cluster, A).is_some(), "the transfer was given up first");
+    assert!(cluster.raft(A).membership().contains(id));
 }

@@ -153,7 +153,7 @@ impl Node {
                 assert!(is_remote(token), "nobody here asks that way");
                 self.machine.push_back(Job::Describe { token });
             }
-            Job::ReadReady { token, .. } | Job::Respond { token, .. } | Job::Done { token } => {
+            Job::ReadReady { token, .. } | Job::Respond { token, .. } => {
                 self.answer(token);
             }
             Job::Refuse { token, reason } => {

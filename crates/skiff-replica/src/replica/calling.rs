@@ -376,6 +376,11 @@ impl Replica {
         self.calls.responded(token);
     }
 
+    /// What a call asked of the node itself is done, and there is no more to say.
+    pub(super) fn done(&mut self, token: Token) {
+        self.respond(token, Bytes::new());
+    }
+
     /// A call has its response.
     pub(super) fn respond(&mut self, token: Token, response: Bytes) {
         let Some((_, origin)) = self.calls.close(token) else { return };

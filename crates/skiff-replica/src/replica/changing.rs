@@ -10,7 +10,7 @@ use crate::{
     calls::{Stage, Wanted},
     change_error::Why,
     hello::member_named,
-    job::{Job, LinkId},
+    job::LinkId,
     refused::Refused,
 };
 
@@ -250,15 +250,6 @@ impl Replica {
             reason => return self.refuse(token, Refused::Unsupported { what: reason.to_string() }),
         };
         self.refuse(token, *refused(why, message));
-    }
-
-    /// What a call asked for is so.
-    pub(super) fn done(&mut self, token: Token) {
-        let Some((_, origin)) = self.calls.close(token) else { return };
-        match origin {
-            Some(origin) => self.answer(origin, Ok(Bytes::new())),
-            None => self.jobs.push_back(Job::Done { token }),
-        }
     }
 }
 

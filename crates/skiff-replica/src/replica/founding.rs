@@ -463,3 +463,35 @@ fn restore(entering: &Entering, identity: &Identity) -> Job {
     let mark = Mark::new(InstanceId(*instance), identity.node, *position, membership.clone());
     Job::Restore { content: content.clone(), mark: Box::new(mark) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A removal was taken for an old one, since the members of the snapshot seemed to stand where the log
+    /// begins.
+    #[test]
+    fn the_members_of_a_snapshot_stand_where_the_log_has_them() {
+        let members = |ids: &[u128]| Membership::of(ids.iter().map(|id| NodeId(*id)));
+        let log = Recovered {
+            hard_state: HardState { term: Term(1), vote: None },
+            base: Position::new(1, 1),
+            last: Position::new(1, 12),
+            terms: vec![(Index(2), Term(1))],
+            memberships: vec![
+                (Index(3), members(&[1, 2, 3])),
+                (Index(6), members(&[1, 2])),
+                (Index(10), members(&[1])),
+            ],
+            ..Recovered::default()
+        };
+        let position = Position::new(1, 8);
+        let meta =
+            SnapshotMeta { position, membership: members(&[1, 2]), ..SnapshotMeta::default() };
+        let found = recovered(log.clone(), &meta, None).memberships;
+        assert_eq!(found, log.memberships[1..]);
+        // Where it is compacted it stands where the log begins, at the latest.
+        let log = Recovered { memberships: vec![(Index(10), members(&[1]))], ..log };
+        assert_eq!(recovered(log.clone(), &meta, None).memberships, log.memberships);
+    }
+}

@@ -118,11 +118,7 @@ impl Replica {
                 Some(Job::Send { link, envelope })
             }
             Output::Done { token } => {
-                if matches!(self.calls.stage(token), Some(Stage::Changing(_))) {
-                    self.done(token);
-                } else {
-                    self.ordered(token);
-                }
+                self.done(token);
                 None
             }
             Output::Rejected { token, reason } => {

@@ -31,13 +31,6 @@ impl Replica {
         self.step_core(core::Input::TransferLeadership { token, to: found.flatten() });
     }
 
-    /// The core has done what a call asked of it.
-    pub(super) fn ordered(&mut self, token: Token) {
-        if let Some(Stage::Ordered) = self.calls.stage(token) {
-            self.respond(token, Bytes::new());
-        }
-    }
-
     /// A leader without room lets one lead that has some, if there is one.
     pub(super) fn give_way(&mut self) {
         if self.vacancy.why_not().is_none() {

@@ -37,8 +37,6 @@ pub(crate) enum Answer {
     /// Of something of a session, or of the node itself, encoded.
     Told(Bytes),
     Refused(Refused),
-    /// What was asked for is so.
-    Done,
 }
 
 /// Names a call: the node, the run of that node, the token there.
@@ -205,7 +203,7 @@ impl World {
         running.tokens += 1;
         let token = Token(running.tokens);
         let id = (name.to_owned(), node.run, token);
-        if matches!(call, Call::Transfer(_) | Call::Fate(_)) {
+        if matches!(call, Call::Transfer(_) | Call::Fate(_) | Call::Change(_) | Call::Leave) {
             self.orders.insert(id.clone());
         }
         self.happen(name, 0, Happening::Input(Input::Call { token, call, deadline }));
@@ -402,7 +400,6 @@ impl World {
                 let value = self.value(name);
                 self.answered(name, token, Answer::Read(value, index));
             }
-            Job::Done { token } => self.answered(name, token, Answer::Done),
             Job::Respond { token, response } => {
                 let id = (name.to_owned(), self.nodes[name].run, token);
                 let answer = match self.orders.contains(&id) {

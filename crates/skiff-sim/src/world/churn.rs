@@ -33,10 +33,10 @@ impl<W: Workload> World<'_, '_, W> {
     pub(super) fn change_answered(&mut self, node: usize, token: Token, answer: &Answer) {
         self.trace(node, |_| format!("answers {token}: {answer:?}"));
         match answer {
-            Answer::Done => self.reached.changes_done += 1,
-            Answer::Response(_) | Answer::Refused(_) => self.reached.changes_refused += 1,
+            Answer::Response(_) => self.reached.changes_done += 1,
+            Answer::Refused(_) => self.reached.changes_refused += 1,
         }
-        if matches!(answer, Answer::Done) && !self.cuts.is_empty() {
+        if matches!(answer, Answer::Response(_)) && !self.cuts.is_empty() {
             self.reached.changes_under_partition += 1;
         }
     }

@@ -101,8 +101,6 @@ pub(crate) enum Progress {
 pub(super) enum Answer {
     Response(Bytes),
     Refused(Refused),
-    /// What was asked for is so.
-    Done,
 }
 
 impl<W: Workload> World<'_, '_, W> {
@@ -232,7 +230,6 @@ impl<W: Workload> World<'_, '_, W> {
                 self.believed_leader = node;
                 Ok(())
             }
-            Answer::Done => Err(self.failure("answers", format!("{token} was no change"))),
             Answer::Refused(refused) => {
                 self.attempts[number].state = Progress::Refused;
                 self.attempts[number].was_busy = matches!(refused, Refused::Busy { .. });

@@ -145,7 +145,6 @@ impl<W: Workload> World<'_, '_, W> {
                 Order::Fate(_),
                 Answer::Refused(Refused::Stopped { .. } | Refused::Timeout { .. }),
             ) => Ok(()),
-            (_, Answer::Done) => Err(self.failure("answers", "that was no change".to_owned())),
             (Order::Fate(_), Answer::Refused(refused)) => {
                 Err(self.failure("fates", format!("asked for a fate, n{node} says {refused:?}")))
             }

@@ -46,13 +46,13 @@ impl<W: Workload> World<'_, '_, W> {
         }
         let opened = match opened {
             Ok(opened) => opened,
-            Err(error) => return self.cannot_open(node, &error),
+            Err(error) => return self.cannot_open(node, &error, error.is_recoverable()),
         };
         self.watch_opened(node, &opened)?;
         let begun = self.recovered(node, &opened)?;
         let replica = match self.replica(node, &opened) {
             Ok(replica) => replica,
-            Err(error) => return self.cannot_open(node, &error),
+            Err(error) => return self.cannot_open(node, &error, false),
         };
         let Opened { log, snapshots, .. } = opened;
         self.nodes[node].process = Some(Process {
@@ -255,10 +255,9 @@ impl<W: Workload> World<'_, '_, W> {
         Ok(())
     }
 
-    fn cannot_open(&mut self, node: usize, error: &impl ToString) -> Step {
+    fn cannot_open(&mut self, node: usize, error: &impl ToString, is_full: bool) -> Step {
         let words = error.to_string();
         self.trace(node, |_| format!("cannot start: {words}"));
-        let is_full = words.contains("no space left");
         if self.nodes[node].may_stop && (is_full || !self.nodes[node].is_damaged) {
             // Its disk was made to fail: somebody tries again.
             self.nodes[node].disk.kill();

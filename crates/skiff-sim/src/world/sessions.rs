@@ -248,7 +248,6 @@ impl<W: Workload> World<'_, '_, W> {
                 }
                 Ok(())
             }
-            (_, Answer::Done) => Err(self.failure("answers", "that was no change".to_owned())),
             (_, Answer::Refused(refused)) => self.session_refused(of, node, refused),
         }
     }

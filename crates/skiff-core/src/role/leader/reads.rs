@@ -1,7 +1,10 @@
 //! Reads that wait for proof that this node still leads (ReadIndex, dissertation 6.4). One round
 //! of signs of life serves all that arrived before it was begun.
 
-use alloc::{collections::VecDeque, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, VecDeque},
+    vec::Vec,
+};
 
 use crate::{
     machine::remove_first,
@@ -9,7 +12,7 @@ use crate::{
     types::{Index, NodeId, Round, Token},
 };
 
-/// So many batches of a follower wait at most.
+/// So many batches of a follower wait on from heartbeat to heartbeat.
 const BATCHES_MAX: usize = 128;
 
 /// Who wants to read.
@@ -34,16 +37,24 @@ impl Reads {
         self.waiting.push_back((index, reader));
     }
 
-    /// Makes room for one more batch of a follower. What it did not get for long it asks again under
-    /// another name: the oldest is not waited for any more.
-    pub(crate) fn make_room(&mut self, follower: NodeId) {
-        let is_its = |(_, reader): &(Index, Reader)| matches!(reader, Reader::Follower { from, .. } if *from == follower);
+    /// Forgets all but the newest batches of each follower. What a follower did not get for two heartbeats
+    /// it asks again under another name, so that the answer to the old one finds nobody.
+    pub(crate) fn forget_old_batches(&mut self) {
+        let mut counts = BTreeMap::<NodeId, usize>::new();
         let mut all: Vec<_> = self.rounds.iter_mut().map(|(_, reads)| reads).collect();
         all.push(&mut self.waiting);
-        let count: usize =
-            all.iter().map(|reads| reads.iter().filter(|one| is_its(one)).count()).sum();
-        if count >= BATCHES_MAX {
-            all.into_iter().find_map(|reads| remove_first(reads, is_its));
+        for (_, reader) in all.iter().flat_map(|reads| reads.iter()) {
+            if let Reader::Follower { from, .. } = reader {
+                *counts.entry(*from).or_default() += 1;
+            }
+        }
+        for reads in all {
+            reads.retain(|(_, reader)| {
+                let Reader::Follower { from, .. } = reader else { return true };
+                let Some(left) = counts.get_mut(from) else { return true };
+                *left -= 1;
+                *left < BATCHES_MAX
+            });
         }
     }
 
