@@ -130,7 +130,7 @@ fn a_flipped_bit_in_an_acknowledged_record_is_refused_with_file_offset_and_index
     let listen = free_address();
     let folder = written(&listen);
     let dir = folder.path().join("data");
-    // The genesis is entry 1, the leader's first is 2, and the flipped one is 3.
+    // The genesis is entry 1, the leader's first is 2, the session is 3, and the flipped one is 4.
     // A later batch proves that the one before it was synced.
     let args = ["--listen", &listen, "--data-dir", path(&dir)];
     let mut server = Server::start(&args);
@@ -144,7 +144,7 @@ fn a_flipped_bit_in_an_acknowledged_record_is_refused_with_file_offset_and_index
     fs::write(&file, &bytes).unwrap();
     says(
         &refused(DAMAGED, &folder, &listen, &[]),
-        &[path(&file), "at byte", "entries 3 to 3 are lost"],
+        &[path(&file), "at byte", "entries 4 to 4 are lost"],
     );
     let verify = skiff(&["log", "verify", path(&dir)]);
     assert_eq!(verify.status.code(), Some(5), "{}", said(&verify));

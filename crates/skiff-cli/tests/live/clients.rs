@@ -18,8 +18,9 @@ use crate::{
     store::{Act, Op, Told},
 };
 
-/// How long one call may take.
-pub(crate) const ATTEMPT: Duration = Duration::from_secs(5);
+/// How long one call may take. A client that asks a node cut off does nothing else meanwhile, so it is
+/// short.
+pub(crate) const ATTEMPT: Duration = Duration::from_secs(1);
 /// So many keys are in use at a time, each for so many calls: the longer the history of a key, the
 /// harder it is to judge.
 const KEYS: u64 = 5;
