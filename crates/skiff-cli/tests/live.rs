@@ -25,5 +25,9 @@ mod store;
 mod cuts;
 #[path = "live/kills.rs"]
 mod kills;
+#[path = "live/members.rs"]
+mod members;
 #[path = "live/pauses.rs"]
 mod pauses;
+#[path = "live/restarts.rs"]
+mod restarts;

@@ -1,17 +1,21 @@
 //! Nodes that reach each other through a network that can be cut, and clients that reach them all.
 
 use std::{
+    fs,
     path::PathBuf,
-    process::Command,
+    process,
     sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use skiff::{Client, Consistency, Status};
-use skiff_kv::{Answer, Kv, Query};
-use tokio::runtime::{self, Runtime};
+use skiff::{ChangeError, Client, Consistency, MemberChange, Status};
+use skiff_kv::{Answer, Command, Kv, Query};
+use tokio::{
+    runtime::{self, Runtime},
+    task::{JoinHandle, JoinSet},
+};
 
 use crate::{
     clients::{ATTEMPT, Clients, client},
@@ -22,6 +26,9 @@ use crate::{
 
 const GLANCE: Duration = Duration::from_millis(5);
 const CLIENTS: u64 = 6;
+/// How large the values are that make a log long, and how many of them are written at a time.
+const BULK: usize = 64 << 10;
+const AT_ONCE: usize = 16;
 
 pub(crate) struct Cluster {
     pub(crate) history: Arc<History>,
@@ -40,6 +47,8 @@ struct Node {
     /// Where the others reach it.
     public: String,
     dir: PathBuf,
+    /// Whether it waits to be invited, and names nobody.
+    waits: bool,
 }
 
 impl Cluster {
@@ -55,16 +64,116 @@ impl Cluster {
             runtime,
             folder: tempfile::tempdir().unwrap(),
         };
-        for node in 0..count {
-            let (at, public) = (own_address(), own_address());
-            cluster.network.stand_before(node, &at, &public);
-            cluster.asked.lock().unwrap().push(at.clone());
-            let dir = cluster.folder.path().join(format!("n{node}"));
-            cluster.nodes.push(Node { server: None, at, public, dir });
-        }
+        (0..count).for_each(|_| cluster.make_place(false));
         (0..count).for_each(|node| cluster.start(node));
         cluster.leader();
         cluster
+    }
+
+    fn make_place(&mut self, waits: bool) {
+        let (node, at, public) = (self.nodes.len(), own_address(), own_address());
+        self.network.stand_before(node, &at, &public);
+        if !waits {
+            self.asked.lock().unwrap().push(at.clone());
+        }
+        let dir = self.folder.path().join(format!("n{node}"));
+        self.nodes.push(Node { server: None, at, public, dir, waits });
+    }
+
+    /// Starts a node more, which waits to be invited; which.
+    pub(crate) fn add(&mut self) -> usize {
+        let node = self.nodes.len();
+        self.make_place(true);
+        self.start(node);
+        self.server(node).hear("listens on");
+        node
+    }
+
+    /// From now on clients ask this node too.
+    pub(crate) fn ask(&self, node: usize) {
+        self.asked.lock().unwrap().push(self.nodes[node].at.clone());
+    }
+
+    /// From now on clients do not ask this node.
+    pub(crate) fn ask_no_more(&self, node: usize) {
+        self.asked.lock().unwrap().retain(|at| *at != self.nodes[node].at);
+    }
+
+    pub(crate) fn invite(&self, node: usize) -> MemberChange {
+        MemberChange::AddVoter { address: self.nodes[node].public.clone() }
+    }
+
+    pub(crate) fn replace(&self, node: usize, new: usize) -> MemberChange {
+        MemberChange::Replace { name: name(node), address: self.nodes[new].public.clone() }
+    }
+
+    pub(crate) fn change(&self, change: MemberChange) -> Result<(), ChangeError> {
+        self.run(self.client().with_timeout(PATIENCE).change(change))
+    }
+
+    /// Has one node asked for a change, which goes on by itself until it is aborted.
+    pub(crate) fn begin(&self, at: usize, change: MemberChange) -> JoinHandle<()> {
+        let _inside = self.runtime.enter();
+        let one = client(vec![self.nodes[at].at.clone()]).with_timeout(PATIENCE);
+        self.runtime.spawn(async move { drop(one.change(change).await) })
+    }
+
+    /// Writes so many bytes, in values of 64 KiB, to keys that nobody else uses.
+    pub(crate) fn write(&self, bytes: usize) {
+        let client = self.client().with_timeout(PATIENCE);
+        let count = bytes / BULK;
+        self.run(async {
+            for first in (0..count).step_by(AT_ONCE) {
+                let mut writes = JoinSet::new();
+                for number in first..count.min(first + AT_ONCE) {
+                    let put = Command::put(format!("bulk-{}", number % 64), vec![7; BULK]);
+                    let client = client.clone();
+                    writes.spawn(async move { client.command(put).await });
+                }
+                writes.join_all().await.into_iter().for_each(|done| drop(done.unwrap()));
+            }
+        });
+    }
+
+    pub(crate) fn server(&mut self, node: usize) -> &mut Server {
+        self.nodes[node].server.as_mut().unwrap()
+    }
+
+    /// Waits until one leads by whose word these are the members, voters all of them.
+    pub(crate) fn until_voters(&self, wanted: &[usize]) {
+        let end = Instant::now() + PATIENCE;
+        let mut wanted: Vec<String> = wanted.iter().map(|node| name(*node)).collect();
+        wanted.sort();
+        loop {
+            let status = self.status(self.leader()).unwrap_or_default();
+            let settled = status.members.iter().all(|member| member.role == "voter");
+            let mut names: Vec<String> = status.members.into_iter().map(|one| one.name).collect();
+            names.sort();
+            if settled && names == wanted {
+                return;
+            }
+            assert!(Instant::now() < end, "{names:?} are not {wanted:?}, voters all of them");
+            thread::park_timeout(GLANCE);
+        }
+    }
+
+    /// Empties the directory of a node that does not run.
+    pub(crate) fn wipe(&self, node: usize) {
+        assert!(self.nodes[node].server.is_none(), "it runs");
+        fs::remove_dir_all(&self.nodes[node].dir).unwrap();
+    }
+
+    /// Lets a node stop as it wants to.
+    pub(crate) fn stop(&mut self, node: usize) {
+        self.signal(node, Signal::TERM);
+        let mut server = self.nodes[node].server.take().unwrap();
+        server.hear("stopped");
+        assert!(server.ended().success());
+        self.network.set_pid(node, None);
+    }
+
+    fn running(&self) -> impl Iterator<Item = usize> {
+        (0..self.nodes.len()).filter(|node| self.nodes[*node].server.is_some())
     }
 
     pub(crate) fn clients(&self) -> Clients {
@@ -72,11 +181,17 @@ impl Cluster {
     }
 
     pub(crate) fn start(&mut self, node: usize) {
-        let peers: Vec<&str> = self.nodes.iter().map(|node| &*node.public).collect();
-        let Node { at, public, dir, .. } = &self.nodes[node];
-        let mut command = Command::new(SKIFF);
+        let founders = self.nodes.iter().filter(|node| !node.waits);
+        let peers: Vec<&str> = founders.map(|node| &*node.public).collect();
+        let Node { at, public, dir, waits, .. } = &self.nodes[node];
+        let mut command = process::Command::new(SKIFF);
         command.args(["serve", "--listen", at, "--advertise", public, "--data-dir", path(dir)]);
-        command.args(["--id", &format!("n{node}"), "--peers", &peers.join(",")]);
+        command.args(["--id", &name(node)]);
+        if *waits {
+            command.arg("--wait");
+        } else {
+            command.args(["--peers", &peers.join(",")]);
+        }
         let server = Server::spawn(command);
         self.network.set_pid(node, Some(server.pid()));
         self.nodes[node].server = Some(server);
@@ -108,7 +223,7 @@ impl Cluster {
         let end = Instant::now() + PATIENCE;
         loop {
             let leads = |node: &usize| self.status(*node).is_some_and(|it| it.state == "leader");
-            if let Some(leader) = (0..self.nodes.len()).find(leads) {
+            if let Some(leader) = self.running().find(leads) {
                 return leader;
             }
             assert!(Instant::now() < end, "none of them leads");
@@ -126,7 +241,7 @@ impl Cluster {
     }
 
     /// How a node stands, if it answers in time.
-    fn status(&self, node: usize) -> Option<Status> {
+    pub(crate) fn status(&self, node: usize) -> Option<Status> {
         self.nodes[node].server.as_ref()?;
         self.runtime.block_on(self.client().with_timeout(ATTEMPT).status(self.address(node))).ok()
     }
@@ -137,7 +252,7 @@ impl Cluster {
         clients.stop();
         self.leader();
         let committed = |node| self.status(node).map(|status| status.committed);
-        let all = || 0..self.nodes.len();
+        let all = || self.running();
         let wanted = all().filter_map(committed).max().unwrap();
         let end = Instant::now() + PATIENCE;
         for node in all() {
@@ -154,4 +269,8 @@ impl Cluster {
         assert!(digests.windows(2).all(|pair| pair[0] == pair[1]), "{digests:?}");
         self.history.judge(what);
     }
+}
+
+pub(crate) fn name(node: usize) -> String {
+    format!("n{node}")
 }

@@ -29,6 +29,8 @@ struct State {
     gap: Duration,
     /// Calls that ended without an answer, and why.
     failures: Vec<String>,
+    /// Those of them that were to change something.
+    failed_changes: Vec<String>,
 }
 
 /// How a call ended for its client.
@@ -52,9 +54,12 @@ impl History {
     pub(crate) fn note(&self, op: Op, invoked: u64, end: End) {
         let returned = self.now();
         let mut state = self.lock();
+        if let (true, End::Unknown(reason) | End::Refused(reason)) = (op.act.changes(), &end) {
+            state.failed_changes.push(reason.clone());
+        }
         match end {
             End::Answered(told) => {
-                if op.act != crate::store::Act::Get {
+                if op.act.changes() {
                     let now = Instant::now();
                     let since = state.changed_at.replace(now);
                     state.gap = state.gap.max(since.map_or(Duration::ZERO, |at| now - at));
@@ -85,6 +90,11 @@ impl History {
             assert!(!left.is_zero(), "nothing is answered any more: {:?}", state.failures.last());
             state = self.grown.wait_timeout(state, left).unwrap().0;
         }
+    }
+
+    /// Why calls failed that were to change something.
+    pub(crate) fn failed_changes(&self) -> Vec<String> {
+        self.lock().failed_changes.clone()
     }
 
     /// Judges all of it, and says what there was.

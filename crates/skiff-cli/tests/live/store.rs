@@ -22,6 +22,12 @@ pub(crate) enum Act {
     },
 }
 
+impl Act {
+    pub(crate) fn changes(self) -> bool {
+        self != Self::Get
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Told {
     /// By a get: what the key holds. By what changed it: what it held before.
