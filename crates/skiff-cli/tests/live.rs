@@ -31,3 +31,5 @@ mod members;
 mod pauses;
 #[path = "live/restarts.rs"]
 mod restarts;
+#[path = "live/transfers.rs"]
+mod transfers;

@@ -151,14 +151,14 @@ scripts! {
     gate_vote_of_a_past_term_is_dropped
     gate_vote_waits_for_the_disk
     snapshot_compacts_behind_a_window
-    snapshot_conflict_at_its_index
-    snapshot_install_resets_the_membership
+    conflict_at_snapshot_index
+    install_resets_membership
     snapshot_is_sent_again_after_a_pause
-    snapshot_late_local_one_is_nothing
-    snapshot_older_one_is_refused
+    late_local_snapshot
+    older_snapshot_refused
     snapshot_that_the_log_holds_keeps_it
     snapshot_to_a_follower_far_behind
-    snapshot_under_transfer_keeps_the_log
+    transfer_outruns_compaction
     membership_entry_in_the_middle_of_a_batch
     membership_joint_check_quorum
     membership_joint_needs_both

@@ -111,6 +111,11 @@ impl Cluster {
         self.run(self.client().with_timeout(PATIENCE).change(change))
     }
 
+    pub(crate) fn transfer(&self, to: usize) {
+        let client = self.client().with_timeout(PATIENCE);
+        self.run(client.transfer_leadership(Some(&name(to)))).unwrap();
+    }
+
     /// Has one node asked for a change, which goes on by itself until it is aborted.
     pub(crate) fn begin(&self, at: usize, change: MemberChange) -> JoinHandle<()> {
         let _inside = self.runtime.enter();

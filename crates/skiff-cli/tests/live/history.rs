@@ -27,6 +27,8 @@ struct State {
     /// When the last change was acknowledged, and the longest time between two.
     changed_at: Option<Instant>,
     gap: Duration,
+    /// The same, since somebody last asked.
+    new_gap: Duration,
     /// Calls that ended without an answer, and why.
     failures: Vec<String>,
     /// Those of them that were to change something.
@@ -62,7 +64,9 @@ impl History {
                 if op.act.changes() {
                     let now = Instant::now();
                     let since = state.changed_at.replace(now);
-                    state.gap = state.gap.max(since.map_or(Duration::ZERO, |at| now - at));
+                    let gap = since.map_or(Duration::ZERO, |at| now - at);
+                    state.gap = state.gap.max(gap);
+                    state.new_gap = state.new_gap.max(gap);
                 }
                 state.answered += 1;
                 state.seen.push(Observed::answered(op, invoked, returned, told));
@@ -90,6 +94,11 @@ impl History {
             assert!(!left.is_zero(), "nothing is answered any more: {:?}", state.failures.last());
             state = self.grown.wait_timeout(state, left).unwrap().0;
         }
+    }
+
+    /// The longest time without an acknowledged change since this was last asked.
+    pub(crate) fn new_gap(&self) -> Duration {
+        std::mem::take(&mut self.lock().new_gap)
     }
 
     /// Why calls failed that were to change something.
