@@ -439,7 +439,7 @@ pub(crate) struct Demo {
 }
 
 #[derive(Args, Debug)]
-#[command(group = ArgGroup::new("mode").required(true).multiple(true).args(["memory", "durable"]))]
+#[command(group = ArgGroup::new("mode").required(true).multiple(true).args(["memory", "durable", "reads"]))]
 pub(crate) struct Bench {
     /// Three nodes in this process, nothing on disk
     #[arg(long)]
@@ -447,6 +447,9 @@ pub(crate) struct Bench {
     /// Three processes with a durable log each, over loopback
     #[arg(long)]
     pub(crate) durable: bool,
+    /// Three such processes, and linearizable reads through those that do not lead
+    #[arg(long)]
+    pub(crate) reads: bool,
     /// How many callers at a time, separated by commas: each is measured
     #[arg(long, value_delimiter = ',', default_value = "1,64,256,1024", value_parser = clap::value_parser!(u32).range(1..=65_536), value_name = "COUNTS")]
     pub(crate) clients: Vec<u32>,

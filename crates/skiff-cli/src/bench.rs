@@ -21,7 +21,10 @@ pub(crate) fn run(args: &Bench) -> Result<(), Failure> {
             memory::measure(args, |row| tell(args, &mut rows, row)).await?;
         }
         if args.durable {
-            durable::measure(args, |row| tell(args, &mut rows, row)).await?;
+            durable::measure_writes(args, |row| tell(args, &mut rows, row)).await?;
+        }
+        if args.reads {
+            durable::measure_reads(args, |row| tell(args, &mut rows, row)).await?;
         }
         Ok(())
     }))?;

@@ -35,8 +35,12 @@ fn a_demonstration_with_too_little_to_do_is_wrong_usage() {
 
 #[test]
 fn the_measurement_prints_one_object_a_line() {
-    let args = ["bench", "--memory", "--clients", "1,8", "--seconds", "200ms", "--json"];
-    let output = skiff(&args);
+    prints_one_object_a_line("--memory");
+    prints_one_object_a_line("--reads");
+}
+
+fn prints_one_object_a_line(mode: &str) {
+    let output = skiff(&["bench", mode, "--clients", "1,8", "--seconds", "200ms", "--json"]);
     assert!(output.status.success(), "{}", said(&output));
     let text = String::from_utf8(output.stdout).unwrap();
     let lines: Vec<serde_json::Value> =
@@ -76,6 +80,14 @@ fn every_command_teaches_by_an_example() {
         "log",
         "log dump",
         "log verify",
+        "log repair-plan",
+        "transfer",
+        "outcome",
+        "member list",
+        "member add",
+        "member remove",
+        "member replace",
+        "sim",
     ];
     for command in commands {
         let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();

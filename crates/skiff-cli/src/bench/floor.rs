@@ -78,7 +78,7 @@ fn keep_syncing(file: &File, together: &Barrier) -> io::Result<Vec<Duration>> {
     Ok(spans)
 }
 
-fn of_a_round_trip() -> io::Result<Duration> {
+pub(crate) fn of_a_round_trip() -> io::Result<Duration> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let mut near = TcpStream::connect(listener.local_addr()?)?;
     let (mut far, _) = listener.accept()?;
