@@ -1,10 +1,12 @@
 //! The store.
 
-use std::{collections::BTreeMap, ops::Bound};
+use std::ops::Bound;
 
 use bytes::Bytes;
+use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 use skiff::{At, Queries, StateMachine};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::{
     command::Command,
@@ -16,17 +18,36 @@ use crate::{
 /// A page ends once its pairs have so many bytes.
 const PAGE_BYTES: usize = 4 << 20;
 
-/// Keys and their values, in memory, ordered by key.
+/// Keys and their values, in memory, ordered by key. A clone shares them until one of the two changes, so it
+/// costs nothing: a snapshot is taken of a store of any size without holding up who writes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Pairs")]
 pub struct Kv {
-    pairs: BTreeMap<String, Bytes>,
+    pairs: OrdMap<String, Bytes>,
+    /// The sum of the checksums of all pairs: the digest, which follows each change.
+    #[serde(skip)]
+    sum: u64,
+}
+
+/// As a store is kept.
+#[derive(Deserialize)]
+struct Pairs {
+    pairs: OrdMap<String, Bytes>,
+}
+
+impl From<Pairs> for Kv {
+    fn from(Pairs { pairs }: Pairs) -> Self {
+        let sums = pairs.iter().map(|(key, value)| checksum(key, value));
+        let sum = sums.fold(0, u64::wrapping_add);
+        Self { pairs, sum }
+    }
 }
 
 impl Kv {
     /// A store that holds nothing.
     #[must_use]
-    pub const fn new() -> Self {
-        Self { pairs: BTreeMap::new() }
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// What a key holds.
@@ -57,11 +78,14 @@ impl Kv {
             Some(after) if after >= prefix => Bound::Excluded(after),
             _ => Bound::Included(prefix),
         };
-        let range = self.pairs.range::<str, _>((first, Bound::Unbounded));
+        let range = self.pairs.range::<_, str>((first, Bound::Unbounded));
         range.take_while(move |(key, _)| key.starts_with(prefix))
     }
 
     fn set(&mut self, key: String, value: Option<Bytes>) -> Response {
+        let held = self.pairs.get(&key).map_or(0, |held| checksum(&key, held));
+        let added = value.as_ref().map_or(0, |value| checksum(&key, value));
+        self.sum = self.sum.wrapping_sub(held).wrapping_add(added);
         let previous = match value {
             Some(value) => self.pairs.insert(key, value),
             None => self.pairs.remove(&key),
@@ -81,15 +105,11 @@ impl Kv {
         }
         Answer::Page { pairs, more: false }
     }
+}
 
-    fn checksum(&self) -> u64 {
-        let mut hash = Fnv::default();
-        for (key, value) in &self.pairs {
-            hash.field(key.as_bytes());
-            hash.field(value);
-        }
-        hash.0
-    }
+/// The same in every version of this crate, since nodes compare what becomes of it.
+fn checksum(key: &str, value: &[u8]) -> u64 {
+    xxh3_64_with_seed(value, xxh3_64(key.as_bytes()))
 }
 
 fn check(command: &Command) -> Result<(), Refusal> {
@@ -125,7 +145,7 @@ impl StateMachine for Kv {
     }
 
     fn digest(&self) -> Option<u64> {
-        Some(self.checksum())
+        Some(self.sum)
     }
 }
 
@@ -138,25 +158,7 @@ impl Queries for Kv {
             Query::Get { key } => Answer::Value(self.get(&key).cloned()),
             Query::List { prefix, after, limit } => self.page(&prefix, after.as_deref(), limit),
             Query::Len => Answer::Len(self.len() as u64),
-            Query::Digest => Answer::Digest(self.checksum()),
-        }
-    }
-}
-
-/// FNV-1a with 64 bits.
-struct Fnv(u64);
-
-impl Default for Fnv {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Fnv {
-    /// The length goes first, so that no two different lists of fields give the same bytes.
-    fn field(&mut self, bytes: &[u8]) {
-        for byte in (bytes.len() as u64).to_le_bytes().iter().chain(bytes) {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+            Query::Digest => Answer::Digest(self.sum),
         }
     }
 }

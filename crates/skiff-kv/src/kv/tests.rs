@@ -1,3 +1,5 @@
+use skiff::{Mark, Snapshots};
+
 use super::*;
 use crate::limits::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
 
@@ -128,4 +130,28 @@ fn the_digest_depends_on_the_contents_and_on_nothing_else() {
     let mut other = Kv::new();
     apply(&mut other, Command::put("a", "b1"));
     assert_ne!(moved.digest(), other.digest());
+    for command in [Command::put("a", "0"), Command::put("a", "b1"), Command::put("b", "2")] {
+        apply(&mut other, command);
+    }
+    apply(&mut other, Command::Delete { key: "b".to_owned() });
+    apply(&mut other, Command::Delete { key: "b".to_owned() });
+    let mut same = Kv::new();
+    apply(&mut same, Command::put("a", "b1"));
+    assert_eq!((other.digest(), &other), (same.digest(), &same));
+}
+
+#[test]
+fn a_store_that_was_written_and_read_has_the_same_digest() {
+    let kv = filled(&["a", "b", "c"]);
+    let mut bytes = Vec::new();
+    kv.snapshot().unwrap()(&mut bytes).unwrap();
+    let mut read = Kv::new();
+    read.restore(&mut &*bytes, Mark::default()).unwrap();
+    assert_eq!((read.digest(), &read), (kv.digest(), &kv));
+    // What is written on goes its own way.
+    let before = kv.clone();
+    let mut kv = kv;
+    apply(&mut kv, Command::put("d", "D"));
+    assert_eq!((before.digest(), before.len()), (read.digest(), 3));
+    assert_ne!(kv.digest(), read.digest());
 }
