@@ -23,6 +23,8 @@ mod store;
 
 #[path = "live/cuts.rs"]
 mod cuts;
+#[path = "live/floods.rs"]
+mod floods;
 #[path = "live/kills.rs"]
 mod kills;
 #[path = "live/members.rs"]

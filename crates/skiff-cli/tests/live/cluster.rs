@@ -216,6 +216,14 @@ impl Cluster {
         kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), signal).unwrap();
     }
 
+    /// How much memory a node's process has at the moment, in bytes.
+    pub(crate) fn resident(&self, node: usize) -> usize {
+        let pid = self.nodes[node].server.as_ref().unwrap().pid();
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
+    }
+
     pub(crate) fn address(&self, node: usize) -> &str {
         &self.nodes[node].at
     }
