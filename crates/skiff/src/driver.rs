@@ -276,15 +276,20 @@ impl<M: Snapshots> Driver<M> {
                 self.on_machine(Work::RestoreSnapshot { position, node });
             }
             Job::TakeSnapshot { meta } => self.on_machine(Work::TakeSnapshot { meta }),
-            Job::KeepPiece(piece) => self.on_snapshots(SnapshotWork::Keep(piece)),
+            Job::KeepPiece(piece) => {
+                self.meters.snapshot_bytes_in.increment(piece.bytes.len() as u64);
+                self.on_snapshots(SnapshotWork::Keep(piece));
+            }
             Job::ForgetPieces => self.on_snapshots(SnapshotWork::Forget),
             Job::ReadPiece { transfer, position, offset, bytes_max } => {
                 let (store, mailbox) = (Arc::clone(&self.snapshots), self.mailbox.clone());
+                let sent = self.meters.snapshot_bytes_out.clone();
                 tokio::task::spawn_blocking(move || {
                     let read = || read_piece(&*store, position, offset, bytes_max);
                     let read = catch_unwind(AssertUnwindSafe(read));
                     let panicked = || Err(StoreError::Other("the store panicked".to_owned()));
                     let result = read.unwrap_or_else(|_| panicked()).map_err(|e| e.to_string());
+                    sent.increment(result.as_ref().map_or(0, |piece| piece.len() as u64));
                     mailbox.input(Input::PieceRead { transfer, offset, result });
                 });
             }

@@ -95,6 +95,14 @@ pub const METRICS: &[Metric] = &[
     metric(C, "skiff_send_too_large_total", None, &[], "envelopes dropped: above the frame limit"),
     metric(C, "skiff_transport_total", None, &["what"], "what the transport has counted, by name"),
     metric(C, "skiff_storage_trouble_total", None, &[], "slow, refused or failed reads and writes"),
+    metric(C, "skiff_snapshots_total", None, &["what"], "snapshots that were taken and the like"),
+    metric(
+        C,
+        "skiff_snapshot_bytes_total",
+        BYTES,
+        &["way"],
+        "bytes of snapshots sent and received",
+    ),
     metric(H, "skiff_write_seconds", SECONDS, &[], "from handing a batch to the disk to its sync"),
     metric(H, "skiff_replication_seconds", SECONDS, &[], "from there to its commit; leader only"),
     metric(H, "skiff_apply_seconds", SECONDS, &[], "applying a batch to the state machine"),
@@ -111,6 +119,9 @@ pub(crate) struct Meters {
     election_timeouts: Counter,
     refused: Counter,
     trouble: Counter,
+    snapshots: Snapshots,
+    pub(crate) snapshot_bytes_in: Counter,
+    pub(crate) snapshot_bytes_out: Counter,
     pub(crate) queue_full: Counter,
     pub(crate) too_large: Counter,
     pub(crate) local: Calls,
@@ -120,6 +131,26 @@ pub(crate) struct Meters {
     replication: Histogram,
     /// Batches that are on their way to a quorum: their last entries, and since when.
     under_way: VecDeque<(Index, Instant)>,
+}
+
+/// What became of snapshots.
+struct Snapshots {
+    taken: Counter,
+    sent: Counter,
+    installed: Counter,
+    aborted: Counter,
+}
+
+impl Snapshots {
+    fn new(node: &str) -> Self {
+        let counter = |what: &'static str| metrics::counter!("skiff_snapshots_total", "node" => node.to_owned(), "what" => what);
+        Self {
+            taken: counter("taken"),
+            sent: counter("sent"),
+            installed: counter("installed"),
+            aborted: counter("aborted"),
+        }
+    }
 }
 
 /// How calls were answered.
@@ -171,6 +202,7 @@ impl Meters {
                 metrics::counter!("skiff_state_changes_total", "node" => label(), "to" => name);
             (state, is, to)
         });
+        let snapshot_bytes = |way: &'static str| metrics::counter!("skiff_snapshot_bytes_total", "node" => label(), "way" => way);
         Self {
             node: label(),
             gauges,
@@ -181,6 +213,9 @@ impl Meters {
             election_timeouts: counter("skiff_election_timeouts_total"),
             refused: counter("skiff_refused_total"),
             trouble: counter("skiff_storage_trouble_total"),
+            snapshots: Snapshots::new(node),
+            snapshot_bytes_in: snapshot_bytes("in"),
+            snapshot_bytes_out: snapshot_bytes("out"),
             queue_full: counter("skiff_send_queue_full_total"),
             too_large: counter("skiff_send_too_large_total"),
             local: Calls::new(node, "this process"),
@@ -213,6 +248,10 @@ impl Meters {
             | Event::LoadFailed { .. }
             | Event::Hole(_)
             | Event::MendRefused { .. } => self.trouble.increment(1),
+            Event::SnapshotTaken { .. } => self.snapshots.taken.increment(1),
+            Event::SnapshotSent { .. } => self.snapshots.sent.increment(1),
+            Event::SnapshotInstalled { .. } => self.snapshots.installed.increment(1),
+            Event::SnapshotAborted { .. } => self.snapshots.aborted.increment(1),
             _ => {}
         }
     }
