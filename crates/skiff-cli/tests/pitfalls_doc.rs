@@ -1,6 +1,6 @@
 //! `docs/pitfalls.md` lists the mistakes of others and the tests that guard against them, and
-//! `docs/storage-faults.md` what disks do and the tests that show what becomes of it. Here the pages are
-//! compared with the tests there are.
+//! `docs/storage-faults.md` what disks do and the tests that show what becomes of it; `docs/live.md` what is
+//! done to real processes. Here the pages are compared with the tests there are.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -72,6 +72,24 @@ fn a_fault_without_a_test_is_noticed() {
     {
         assert!(!complaints_of_fault(row, &tests).is_empty(), "{row}");
     }
+}
+
+/// The page on live tests names each of them, and none that is not there.
+#[test]
+fn every_live_scenario_is_on_its_page() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
+    let page = fs::read_to_string(root.join("docs/live.md")).unwrap();
+    let named: BTreeSet<String> = page
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|it| it.contains('_'))
+        .map(str::to_owned)
+        .collect();
+    let files = fs::read_dir(root.join("crates/skiff-cli/tests/live")).unwrap();
+    let sources = files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap());
+    let tests: BTreeSet<String> = sources.flat_map(|source| tests_in(&source)).collect();
+    assert_eq!(named, tests);
 }
 
 fn complaints_of_fault(row: &str, tests: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
@@ -170,7 +188,7 @@ fn tests_below(crates: &Path) -> BTreeMap<String, BTreeSet<String>> {
 }
 
 /// The names of the functions that stand below a line with `test` in an attribute.
-fn tests_in(source: &str) -> impl Iterator<Item = String> {
+fn tests_in(source: &str) -> Vec<String> {
     let mut attributed = false;
     let names = source.lines().map(str::trim).filter_map(move |line| {
         attributed |= line.starts_with("#[") && line.contains("test");
@@ -178,5 +196,5 @@ fn tests_in(source: &str) -> impl Iterator<Item = String> {
         let name = rest.split(['(', '<']).next().unwrap_or(rest).to_owned();
         std::mem::take(&mut attributed).then_some(name)
     });
-    names.collect::<Vec<_>>().into_iter()
+    names.collect()
 }
