@@ -5,7 +5,17 @@ use std::{path::PathBuf, time::Duration};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use skiff::core::Position;
 
-use crate::{failure::EXIT_CODES, nodes::Nodes, orders, sim::args::Sim, spans};
+use crate::{
+    backup::{Backup, Restore},
+    failure::EXIT_CODES,
+    log::Log,
+    nodes::Nodes,
+    orders,
+    sim::args::Sim,
+    sizes::{self, Amount},
+    snapshot::Snapshot,
+    spans,
+};
 
 /// A replicated key-value store, and the library it is made with, to try out.
 ///
@@ -145,6 +155,42 @@ Example:
   skiff member replace NAME 127.0.0.1:7005")]
     Member(Member),
 
+    /// Have nodes take snapshots, and look into snapshots and backups
+    #[command(after_help = "\
+Example:
+  skiff snapshot take --nodes 127.0.0.1:7001
+  skiff snapshot inspect n1")]
+    Snapshot(Snapshot),
+
+    /// Write all that the cluster holds to a file, while it serves
+    #[command(after_help = "\
+A node takes a snapshot of everything that was acknowledged until now, and gives a copy of it. The file
+appears under its name once it is complete, durable, and was read back; until then it is called
+FILE.unfinished, and an interrupted backup takes that away. --timeout is how long a node may be silent;
+the backup as a whole may take as long as it needs.
+
+Example:
+  skiff backup orders.backup --nodes 127.0.0.1:7001,127.0.0.1:7002,127.0.0.1:7003
+  skiff snapshot inspect orders.backup")]
+    Backup(Backup),
+
+    /// Begin a new instance of the cluster, of one node, from a backup
+    #[command(after_help = "\
+The node holds every key, and the sessions of clients with all they had done. Nodes of the old instance
+and positions of its entries are told apart from the new ones. Nothing is started: what is printed says
+how to start the node and how to add others.
+
+Exit codes:
+  0  done
+  1  failed; also if another machine wrote the backup
+  2  the directory is not empty
+  5  the backup is damaged
+
+Example:
+  skiff restore orders.backup --data-dir r1 --id r1 --listen 127.0.0.1:7011
+  skiff serve --data-dir r1 --id r1 --listen 127.0.0.1:7011")]
+    Restore(Restore),
+
     /// Look into the log of a node that is not running, and change nothing
     #[command(after_help = "\
 Example:
@@ -213,6 +259,20 @@ pub(crate) struct Serve {
     /// Where to show metrics for Prometheus at /metrics, and health at /livez and /readyz, over HTTP
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) metrics: Option<String>,
+
+    /// After how much in the log to take a snapshot: a number of entries, a size of them, or both with a
+    /// comma between, whichever comes first; `never` for only on request. The log grows until then
+    #[arg(long, default_value = "1000000,64MiB", value_parser = sizes::parse_snapshot_after, value_name = "AMOUNT")]
+    pub(crate) snapshot_after: Amount,
+
+    /// How much of the log to keep behind a snapshot, so that nodes that are a little behind need none: at
+    /// most so many entries, so large a part, or both
+    #[arg(long, default_value = "100000,16MiB", value_parser = sizes::parse_amount, value_name = "AMOUNT")]
+    pub(crate) log_keep: Amount,
+
+    /// How much of a snapshot to send to one node in a second, as in 20MiB; as much as it takes if left out
+    #[arg(long, value_parser = sizes::parse_rate, value_name = "SIZE")]
+    pub(crate) snapshot_rate: Option<u64>,
 
     /// How often a leader gives a sign of life, in milliseconds
     #[arg(long, default_value_t = 50, value_name = "MS")]
@@ -462,90 +522,6 @@ pub(crate) struct Bench {
     /// Print a JSON object a line
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct Log {
-    #[command(subcommand)]
-    pub(crate) action: LogAction,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum LogAction {
-    /// Print whose data it is and every record
-    #[command(after_help = "\
-Exit codes, after everything that can be read:
-  0  all of it is well
-  1  the directory cannot be looked at
-  5  something is damaged or missing
-
-Example:
-  skiff log dump n1")]
-    Dump {
-        /// The node's data directory
-        dir: PathBuf,
-        /// Print a JSON object a line
-        #[arg(long)]
-        json: bool,
-    },
-    /// Check every record, and change nothing
-    #[command(after_help = "\
-Exit codes:
-  0  sound; also with a torn tail, which a crash in the middle of a write leaves behind and the next
-     start cuts off: nothing of it was acknowledged
-  1  the directory cannot be looked at, or a newer version of skiff wrote it
-  5  something is damaged or missing; `skiff log repair-plan` says what to do
-
-Example:
-  skiff log verify n1")]
-    Verify {
-        /// The node's data directory
-        dir: PathBuf,
-        /// Print a JSON object
-        #[arg(long)]
-        json: bool,
-    },
-    /// Say what a start of the node would do with the directory, and what you can do; change nothing
-    #[command(after_help = "\
-Says which entries would be asked of which other members, what would be dropped, whether the node would
-mend, go on or refuse, and ends with an advice.
-
-Exit codes:
-  0  sound, whether the node would start or not
-  1  the directory cannot be looked at, or a newer version of skiff wrote it
-  5  something is damaged or missing
-
-Example:
-  skiff log repair-plan n1
-  skiff log repair-plan n1 --json")]
-    RepairPlan {
-        /// The node's data directory
-        dir: PathBuf,
-        /// Print a JSON object
-        #[arg(long)]
-        json: bool,
-    },
-    /// Write out every entry that can be read, each once, in the order of the log
-    #[command(after_help = "\
-Whatever is damaged, what can be read is written; what is missing is said on stderr. An entry that is
-marked as not certain was in the log once, and what is missing may have replaced it. The last entries of
-a log are perhaps not committed: the log of one node does not say.
-
-Exit codes, after everything that can be read:
-  0  all of it is there
-  1  the directory cannot be looked at, or a newer version of skiff wrote it
-  5  something is damaged or missing
-
-Example:
-  skiff log export n1
-  skiff log export n1 --json > entries.jsonl")]
-    Export {
-        /// The node's data directory
-        dir: PathBuf,
-        /// Print a JSON object a line, with the payload in hexadecimal digits
-        #[arg(long)]
-        json: bool,
-    },
 }
 
 #[cfg(test)]

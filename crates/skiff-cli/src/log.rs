@@ -1,5 +1,6 @@
 //! `skiff log`: a look into the log of a node, without opening it and without changing anything.
 
+mod args;
 mod dump;
 mod export;
 mod holder;
@@ -12,12 +13,9 @@ use std::{fs, io, path::Path};
 
 use skiff_wal::inspect::{Inspection, inspect};
 
-use self::outlook::Outlook;
-use crate::{
-    args::{Log, LogAction},
-    failure::Failure,
-    say,
-};
+pub(crate) use self::args::Log;
+use self::{args::LogAction, outlook::Outlook};
+use crate::{failure::Failure, say};
 
 pub(crate) fn run(args: &Log) -> Result<(), Failure> {
     match &args.action {

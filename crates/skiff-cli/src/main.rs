@@ -1,6 +1,7 @@
 //! The `skiff` program: a replicated key-value store to run, to ask, to try out and to measure.
 
 mod args;
+mod backup;
 mod bench;
 mod cluster;
 mod demo;
@@ -16,6 +17,8 @@ mod say;
 mod serve;
 mod signals;
 mod sim;
+mod sizes;
+mod snapshot;
 mod spans;
 mod status;
 
@@ -59,6 +62,9 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Bench(args) => bench::run(&args),
         Command::Sim(args) => sim::run(&args),
         Command::Member(args) => runtime()?.block_on(member::run(args)),
+        Command::Snapshot(args) => runtime()?.block_on(snapshot::run(args)),
+        Command::Backup(args) => runtime()?.block_on(backup::run(args)),
+        Command::Restore(args) => backup::restore(&args),
         Command::Log(args) => log::run(&args),
     }
 }

@@ -54,9 +54,17 @@ fn builder(args: &Serve) -> Builder<Kv> {
         .cluster(&args.cluster)
         .insecure(args.insecure)
         .on_lost_data(args.on_lost_data.into())
+        .snapshot_after(args.snapshot_after.entries, args.snapshot_after.bytes)
+        .log_keep(
+            args.log_keep.entries.unwrap_or(u64::MAX),
+            args.log_keep.bytes.map_or(usize::MAX, |b| usize::try_from(b).unwrap_or(usize::MAX)),
+        )
         .heartbeat_interval(millis(args.heartbeat_ms))
         .min_election_timeout(millis(args.min_election_timeout_ms))
         .max_election_timeout(millis(args.max_election_timeout_ms));
+    if let Some(rate) = args.snapshot_rate {
+        builder = builder.snapshot_rate(rate);
+    }
     if let Some(id) = &args.id {
         builder = builder.id(id);
     }

@@ -195,7 +195,7 @@ fn genesis(source: &mut Source<'_>) -> Genesis {
 }
 
 pub(crate) fn ask(source: &mut Source<'_>) -> Ask {
-    match source.pick(6) {
+    match source.pick(8) {
         0 => Ask::Command(Bytes::copy_from_slice(source.bytes(5_000))),
         1 => Ask::Query {
             consistency: match source.pick(4) {
@@ -213,6 +213,12 @@ pub(crate) fn ask(source: &mut Source<'_>) -> Ask {
             position: Position::new(source.number(), source.number()),
         },
         5 => Ask::Change(change(source)),
+        6 => Ask::Snapshot,
+        7 => Ask::Backup {
+            position: source.flag().then(|| Position::new(source.number(), source.number())),
+            offset: source.number(),
+            bytes_max: u32::from_le_bytes(source.array()),
+        },
         _ => Ask::Status,
     }
 }

@@ -266,7 +266,9 @@ impl From<Refused> for CommandError {
             other @ Refused::NotTransferred { .. } => Self::Other(Box::new(other.into())),
             Refused::Other(refusal) => Self::Other(refusal),
             // Nobody refuses a command for that.
-            change @ Refused::Change { .. } => Self::Other(Box::new(change.into())),
+            other @ (Refused::Change { .. } | Refused::NoSnapshot { .. }) => {
+                Self::Other(Box::new(other.into()))
+            }
         }
     }
 }
@@ -282,6 +284,7 @@ impl From<Refused> for ReadError {
             other @ (Refused::Full { .. }
             | Refused::NotTransferred { .. }
             | Refused::Change { .. }
+            | Refused::NoSnapshot { .. }
             | Refused::SessionExpired
             | Refused::Acknowledged
             | Refused::SessionsFull { .. }

@@ -36,8 +36,21 @@ pub(crate) enum Wanted {
     Fate(EntryPosition),
     /// To have the members changed.
     Change(MemberChange),
+    /// To have a snapshot taken.
+    Snapshot,
+    /// To have a copy of one, piece by piece.
+    Backup(Copy),
     /// To know how the node is.
     Describe,
+}
+
+/// What is wanted of a copy of a snapshot.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Copy {
+    /// Which snapshot; `None`: one that holds all that was acknowledged.
+    pub(crate) position: Option<Position>,
+    pub(crate) offset: u64,
+    pub(crate) bytes_max: u32,
 }
 
 /// How far a call is.
@@ -63,6 +76,10 @@ pub(crate) enum Stage {
     Committed(Position),
     /// The core looks for the index to read at. With a question, if it is not a local read.
     Reading(Option<Bytes>),
+    /// The core looks for the index that a copy must hold.
+    Covering,
+    /// It waits for a snapshot to be there.
+    Snapshot,
     /// The core does what was asked of the node itself.
     Ordered,
     /// The driver is making the answer.

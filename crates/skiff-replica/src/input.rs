@@ -228,6 +228,19 @@ pub enum Call {
     /// To know what became of an entry, as far as this node knows. Answered by
     /// [`Job::Respond`](crate::Job::Respond) with a [`Fate`](crate::Fate).
     Fate(EntryPosition),
+    /// To have a snapshot taken, unless the newest holds all that was applied. Answered by
+    /// [`Job::Respond`](crate::Job::Respond) with what is [taken](crate::Taken).
+    Snapshot,
+    /// To have a copy of a snapshot. Answered by [`Job::Respond`](crate::Job::Respond): without a position,
+    /// by an envelope with an offer; with one, by some of its content.
+    Backup {
+        /// Which snapshot; `None`: one that holds all that was acknowledged to anybody.
+        position: Option<Position>,
+        /// Where in its content.
+        offset: u64,
+        /// At most so many bytes.
+        bytes_max: u32,
+    },
     /// To have the members changed. Answered by an empty [`Job::Respond`](crate::Job::Respond) or
     /// [`Job::Refuse`](crate::Job::Refuse).
     Change(MemberChange),

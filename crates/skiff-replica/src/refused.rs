@@ -7,7 +7,9 @@ use skiff_storage::InstanceId;
 use skiff_transport as wire;
 pub use skiff_transport::Outcome;
 
-use crate::{call_error::CommandError, change_error::Why, transfer_error};
+use crate::{
+    call_error::CommandError, change_error::Why, snapshot_error::NoSnapshot, transfer_error,
+};
 
 /// Who leads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -138,6 +140,13 @@ pub enum Refused {
         /// Why, and what to do.
         message: String,
     },
+    /// There is no snapshot to be had.
+    NoSnapshot {
+        /// Why, for programs.
+        why: NoSnapshot,
+        /// Why, and what to do.
+        message: String,
+    },
     /// Another node refused, for a reason this version does not know.
     Other(Box<wire::Refusal>),
 }
@@ -186,6 +195,9 @@ impl From<Refused> for wire::Refusal {
             Refused::Change { why, message } => {
                 return Self { code: why.code().to_owned(), message, ..Self::default() };
             }
+            Refused::NoSnapshot { why, message } => {
+                return Self { code: why.code().to_owned(), message, ..Self::default() };
+            }
             refused => CommandError::from(refused),
         };
         let message = match &error {
@@ -228,11 +240,18 @@ impl From<wire::Refusal> for Refused {
             (code::SESSIONS_FULL, _) => Self::SessionsFull { reason: refusal.message },
             (code::RESPONSE_LOST, _) => Self::ResponseLost,
             (code::UNSUPPORTED, _) => Self::Unsupported { what: refusal.message },
-            (code, _) => match (transfer_error::failure(code), Why::of_code(code)) {
-                (Some(why), _) => Self::NotTransferred { why },
-                (None, Some(why)) => Self::Change { why, message: refusal.message },
-                (None, None) => Self::Other(Box::new(refusal)),
-            },
+            (code, _) => {
+                if let Some(why) = transfer_error::failure(code) {
+                    return Self::NotTransferred { why };
+                }
+                if let Some(why) = Why::of_code(code) {
+                    return Self::Change { why, message: refusal.message };
+                }
+                if let Some(why) = NoSnapshot::of_code(code) {
+                    return Self::NoSnapshot { why, message: refusal.message };
+                }
+                Self::Other(Box::new(refusal))
+            }
         }
     }
 }

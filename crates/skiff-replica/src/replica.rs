@@ -3,6 +3,7 @@
 mod admission;
 mod calling;
 mod changing;
+mod copying;
 mod fetching;
 mod founding;
 mod genesis;
@@ -27,11 +28,11 @@ use skiff_storage::{Identity, Standing};
 use skiff_transport::{Hello, MemberChange};
 
 pub(crate) use self::{
-    fetching::Fetches, founding::Entering, genesis::GENESIS, leaving::Leaving, member::Member,
-    mending::Mending, receiving::Receiving, sending::Transfers,
+    copying::Copies, fetching::Fetches, founding::Entering, genesis::GENESIS, leaving::Leaving,
+    member::Member, mending::Mending, receiving::Receiving, sending::Transfers,
 };
 use crate::{
-    calls::{Calls, Stage, Wanted},
+    calls::{Calls, Copy, Stage, Wanted},
     error::{ReplicaError, StartError},
     event::Event,
     forming::Forming,
@@ -81,6 +82,8 @@ pub struct Replica {
     /// Snapshots on their way to others, and one that comes.
     transfers: Transfers,
     receiving: Option<Receiving>,
+    /// Who waits for a snapshot, and copies that are being made.
+    copies: Copies,
     /// Where the core's reads of old entries begin that are under way.
     loads: BTreeMap<LoadId, Index>,
     /// Where reads began that have failed, and have not been done since.
@@ -140,6 +143,7 @@ impl Replica {
             fetches: Fetches::default(),
             transfers: Transfers::default(),
             receiving: None,
+            copies: Copies::default(),
             loads: BTreeMap::new(),
             unread: BTreeSet::new(),
             vacancy: Vacancy::default(),
@@ -198,6 +202,10 @@ impl Replica {
                     Call::Transfer(to) => Wanted::Transfer(to),
                     Call::Fate(position) => Wanted::Fate(position),
                     Call::Change(change) => Wanted::Change(change),
+                    Call::Snapshot => Wanted::Snapshot,
+                    Call::Backup { position, offset, bytes_max } => {
+                        Wanted::Backup(Copy { position, offset, bytes_max })
+                    }
                     Call::Leave => {
                         let name = self.identity.name.clone();
                         Wanted::Change(MemberChange::Remove { name })
@@ -271,8 +279,8 @@ impl Replica {
         let hello = self.links.open().next().map(|_| self.say_again_at);
         let leaving = self.leaving.as_ref().map(Leaving::until);
         let (links, calls) = (self.links.deadline(), self.calls.deadline());
-        let transfers = self.transfers.deadline();
-        let all = [core, hello, links, calls, self.held_until, leaving, transfers];
+        let (transfers, copies) = (self.transfers.deadline(), self.copies.deadline());
+        let all = [core, hello, links, calls, self.held_until, leaving, transfers, copies];
         all.into_iter().flatten().min()
     }
 
@@ -324,6 +332,7 @@ impl Replica {
         self.tend_links();
         self.mend_on();
         self.tend_transfers();
+        self.tend_copies();
         if self.held_until.is_some_and(|at| at <= self.now) {
             self.release_held();
         }

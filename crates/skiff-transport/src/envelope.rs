@@ -35,6 +35,8 @@ impl Envelope {
                 | Ask::Session(_)
                 | Ask::Transfer { .. }
                 | Ask::Fate { .. }
+                | Ask::Snapshot
+                | Ask::Backup { .. }
                 | Ask::Change(_) => false,
             },
             Body::Answer(answer) => answer.result.as_ref().is_ok_and(|bytes| bytes.len() > LIGHT),
@@ -347,6 +349,17 @@ pub enum Ask {
         instance: u128,
         /// Where the entry was appended.
         position: Position,
+    },
+    /// Take a snapshot, unless the newest holds all that was applied.
+    Snapshot,
+    /// Give a copy of a snapshot, piece by piece.
+    Backup {
+        /// Which one; `None`: take one that holds all that was acknowledged, and tell what it is.
+        position: Option<Position>,
+        /// Where in its content.
+        offset: u64,
+        /// At most so many bytes.
+        bytes_max: u32,
     },
     /// Something of a session: begin one, a command in it, end it.
     Session(SessionAsk),

@@ -160,6 +160,14 @@ impl<D: Disk> Inspection<D> {
             .collect()
     }
 
+    /// The files of the snapshots, the oldest first. Nothing in them is looked at.
+    #[must_use]
+    pub fn snapshot_files(&self) -> Vec<PathBuf> {
+        let mut names = self.files.snapshots.clone();
+        names.sort_unstable();
+        names.into_iter().map(|name| self.disk.path(&name.file())).collect()
+    }
+
     /// Files that are not Skiff's.
     #[must_use]
     pub fn strangers(&self) -> &[String] {

@@ -2,6 +2,7 @@
 #![warn(clippy::print_stdout)]
 
 mod aside;
+pub mod backup;
 mod batch;
 mod begins;
 mod directory;

@@ -1,35 +1,31 @@
 //! Snapshot files: each under a name that tells its place in the log, and put in its place as a whole.
 
+pub(crate) mod head;
+
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use bytes::{Buf, BufMut, Bytes};
-use crc32c::{crc32c, crc32c_append};
+use bytes::Bytes;
+use crc32c::crc32c_append;
 use skiff_core::{
-    Index, LogTime, Membership, Position, Term,
+    Index, Position, Term,
     mutants::{Mutant, planted},
 };
 use skiff_storage::{
-    InstanceId, SnapshotInfo, SnapshotMeta, SnapshotSink, SnapshotSource, SnapshotStore,
-    StoreError, measure,
+    SnapshotInfo, SnapshotMeta, SnapshotSink, SnapshotSource, SnapshotStore, StoreError, measure,
 };
 
+use self::head::{BadHead, Head};
 use crate::{
     directory::Directory,
     disk::{self, Disk, DiskFile, is_full},
     files::Files,
     identity::UNFINISHED,
-    segment::FORMAT,
 };
 
 const PREFIX: &str = "snapshot-";
-const MAGIC: &[u8; 8] = b"SKIFFSNA";
-/// Magic, checksum of the head, format, checksum of the content, its length, length of the rest of
-/// the head.
-const FIXED: usize = 32;
-const CHECKED_FROM: usize = 12;
 /// The newest, and the one before it: it is not given up before the newest has proved good.
 const KEPT: usize = 2;
 /// How many bytes are written before they are synced, so that the last sync has little to do and the log's
@@ -87,6 +83,21 @@ impl<D: Disk> Snapshots<D> {
 
 impl<D: Disk> SnapshotStore for Snapshots<D> {
     fn create(&self, meta: &SnapshotMeta) -> Result<Box<dyn SnapshotSink>, StoreError> {
+        Ok(Box::new(self.begin(meta)?))
+    }
+
+    fn open(&self, position: Position) -> Result<Box<dyn SnapshotSource>, StoreError> {
+        Ok(Box::new(Source::open(self.directory.disk(), Name::of(position))?))
+    }
+
+    fn positions(&self) -> Result<Vec<Position>, StoreError> {
+        Ok(names(self.directory.disk())?.into_iter().map(Name::position).collect())
+    }
+}
+
+impl<D: Disk> Snapshots<D> {
+    /// Begins to write a snapshot.
+    pub(crate) fn begin(&self, meta: &SnapshotMeta) -> Result<Sink<D>, StoreError> {
         self.directory.check()?;
         let name = Name::of(meta.position);
         if !lock(&self.writing).insert(name) {
@@ -97,7 +108,7 @@ impl<D: Disk> SnapshotStore for Snapshots<D> {
             writing: Arc::clone(&self.writing),
             name,
             meta: meta.clone(),
-            head: head(meta, 0, 0).len() as u64,
+            head: head::encode(meta, None, 0, 0).len() as u64,
             file: None,
             size: 0,
             checksum: 0,
@@ -105,15 +116,7 @@ impl<D: Disk> SnapshotStore for Snapshots<D> {
         };
         let created = sink.disk().create(&sink.unfinished());
         sink.file = Some(created.map_err(|error| sink.failed("write", error))?);
-        Ok(Box::new(sink))
-    }
-
-    fn open(&self, position: Position) -> Result<Box<dyn SnapshotSource>, StoreError> {
-        Ok(Box::new(Source::open(self.directory.disk(), Name::of(position))?))
-    }
-
-    fn positions(&self) -> Result<Vec<Position>, StoreError> {
-        Ok(names(self.directory.disk())?.into_iter().map(Name::position).collect())
+        Ok(sink)
     }
 }
 
@@ -138,7 +141,7 @@ fn lock(writing: &Mutex<BTreeSet<Name>>) -> MutexGuard<'_, BTreeSet<Name>> {
 }
 
 /// A snapshot that is being written, into a file of another name.
-struct Sink<D: Disk> {
+pub(crate) struct Sink<D: Disk> {
     directory: Arc<Directory<D>>,
     writing: Arc<Mutex<BTreeSet<Name>>>,
     name: Name,
@@ -181,8 +184,19 @@ impl<D: Disk> Sink<D> {
         file.sync().map_err(|error| self.failed("sync", error))
     }
 
+    /// Makes all of it durable, under another name than its own.
+    pub(crate) fn complete(&self, expected: Option<(u64, u32)>) -> Result<(), StoreError> {
+        self.directory.check()?;
+        let found = (self.size, self.checksum);
+        if let Some(expected) = expected.filter(|expected| *expected != found) {
+            return Err(StoreError::not_as_expected(self.meta.position, found, expected));
+        }
+        self.put(&head::encode(&self.meta, None, self.size, self.checksum), 0)?;
+        self.sync()
+    }
+
     /// Gives it its name, durably.
-    fn place(&mut self) -> Result<(), StoreError> {
+    pub(crate) fn place(&mut self) -> Result<(), StoreError> {
         let (file, unfinished) = (self.name.file(), self.unfinished());
         let was_there = names(self.disk())?.contains(&self.name);
         let disk = self.directory.disk();
@@ -218,13 +232,7 @@ impl<D: Disk> SnapshotSink for Sink<D> {
         mut self: Box<Self>,
         expected: Option<(u64, u32)>,
     ) -> Result<SnapshotInfo, StoreError> {
-        self.directory.check()?;
-        let found = (self.size, self.checksum);
-        if let Some(expected) = expected.filter(|expected| *expected != found) {
-            return Err(StoreError::not_as_expected(self.meta.position, found, expected));
-        }
-        self.put(&head(&self.meta, self.size, self.checksum), 0)?;
-        self.sync()?;
+        self.complete(expected)?;
         if !planted(Mutant::SnapshotToldEarly) {
             self.place()?;
         }
@@ -247,47 +255,6 @@ pub(crate) fn covers(files: &Files, index: Index) -> bool {
     files.snapshots.iter().any(|name| name.index >= index)
 }
 
-fn head(meta: &SnapshotMeta, size: u64, checksum: u32) -> Vec<u8> {
-    let mut out = vec![0; FIXED];
-    out.put_u128_le(meta.instance.0);
-    out.put_u64_le(meta.position.index.0);
-    out.put_u64_le(meta.position.term.0);
-    out.put_u32_le(meta.machine_version);
-    for part in [meta.codec.as_bytes(), &meta.membership.encode()] {
-        put_part(&mut out, part);
-    }
-    if meta.time > LogTime::ZERO || !meta.terms.is_empty() {
-        put_history(&mut out, meta);
-    }
-    let rest = u32::try_from(out.len() - FIXED).unwrap_or(u32::MAX);
-    let mut fixed = &mut out[..FIXED];
-    fixed.put_slice(MAGIC);
-    fixed.put_u32_le(0);
-    fixed.put_u32_le(FORMAT);
-    fixed.put_u32_le(checksum);
-    fixed.put_u64_le(size);
-    fixed.put_u32_le(rest);
-    let checksum = crc32c(&out[CHECKED_FROM..]);
-    out[8..CHECKED_FROM].copy_from_slice(&checksum.to_le_bytes());
-    out
-}
-
-/// The time of the last entry, and the terms of those before. A head without them is whole too.
-fn put_history(out: &mut Vec<u8>, meta: &SnapshotMeta) {
-    out.put_u64_le(meta.time.0);
-    let mut terms = Vec::with_capacity(16 * meta.terms.len());
-    for (index, term) in &meta.terms {
-        terms.put_u64_le(index.0);
-        terms.put_u64_le(term.0);
-    }
-    put_part(out, &terms);
-}
-
-fn put_part(out: &mut Vec<u8>, part: &[u8]) {
-    out.put_u32_le(u32::try_from(part.len()).unwrap_or(u32::MAX));
-    out.put_slice(part);
-}
-
 /// A snapshot as a file that is there.
 pub(crate) struct Source<D: Disk> {
     disk: D,
@@ -307,39 +274,15 @@ impl<D: Disk> Source<D> {
         let failed = |error| StoreError::io("read", &path, error);
         let file = disk.open(&name.file()).map_err(failed)?;
         let end = file.size().map_err(failed)?;
-        let read = |at: usize, length: usize| {
-            let mut bytes = vec![0; length.min(usize::try_from(end).unwrap_or(usize::MAX))];
-            let read = disk::read_at(&file, &mut bytes, at as u64).map_err(failed)?;
-            bytes.truncate(read);
-            Ok::<_, StoreError>(bytes)
-        };
-        let corrupt = |offset: usize, reason: &str| corrupt(disk, name, offset as u64, reason);
-        let fixed = read(0, FIXED)?;
-        let Some(mut parts) = fixed.get(MAGIC.len()..FIXED) else {
-            return Err(corrupt(fixed.len(), "it is cut short"));
-        };
-        if !fixed.starts_with(MAGIC) {
-            return Err(corrupt(0, "it does not begin like a snapshot"));
+        let head = Head::read(&file, end, &path).map_err(|bad| match bad {
+            BadHead::Damaged(offset, reason) => corrupt(disk, name, offset, reason),
+            BadHead::Failed(error) => error,
+        })?;
+        let Head { info, length, .. } = head;
+        if Name::of(info.meta.position) != name {
+            return Err(corrupt(disk, name, head::FIXED as u64, "its head does not describe it"));
         }
-        let (checksum, format) = (parts.get_u32_le(), parts.get_u32_le());
-        let (content_checksum, size) = (parts.get_u32_le(), parts.get_u64_le());
-        if format > FORMAT {
-            return Err(StoreError::NewerFormat { path, found: format, known: FORMAT });
-        }
-        let rest = parts.get_u32_le() as usize;
-        let head = [fixed, read(FIXED, rest)?].concat();
-        if head.len() < FIXED + rest {
-            return Err(corrupt(head.len(), "it is cut short"));
-        }
-        if crc32c(&head[CHECKED_FROM..]) != checksum {
-            return Err(corrupt(0, "the checksum of its head is wrong"));
-        }
-        let is_it = |meta: &SnapshotMeta| Name::of(meta.position) == name;
-        let Some(meta) = meta(&head[FIXED..]).filter(is_it) else {
-            return Err(corrupt(FIXED, "its head does not describe it"));
-        };
-        let info = SnapshotInfo { meta, size, checksum: content_checksum };
-        Ok(Self { disk: disk.clone(), name, file, info, head: head.len() as u64, end })
+        Ok(Self { disk: disk.clone(), name, file, info, head: length, end })
     }
 }
 
@@ -383,34 +326,4 @@ pub(crate) fn examine<D: Disk>(disk: &D, name: Name) -> Result<SnapshotInfo, Sto
     let source = Source::open(disk, name)?;
     source.verify()?;
     Ok(source.info)
-}
-
-fn meta(mut from: &[u8]) -> Option<SnapshotMeta> {
-    let instance = InstanceId(from.try_get_u128_le().ok()?);
-    let index = Index(from.try_get_u64_le().ok()?);
-    let term = Term(from.try_get_u64_le().ok()?);
-    let machine_version = from.try_get_u32_le().ok()?;
-    let codec = String::from_utf8(take(&mut from)?.to_vec()).ok()?;
-    let membership = Membership::decode(take(&mut from)?).ok()?;
-    let position = Position { term, index };
-    let (time, terms) = if from.is_empty() { Default::default() } else { history(&mut from)? };
-    let meta = SnapshotMeta { instance, position, time, membership, terms, machine_version, codec };
-    from.is_empty().then_some(meta)
-}
-
-fn history(from: &mut &[u8]) -> Option<(LogTime, Vec<(Index, Term)>)> {
-    let time = LogTime(from.try_get_u64_le().ok()?);
-    let mut runs = take(from)?;
-    let mut terms = Vec::with_capacity(runs.len() / 16);
-    while !runs.is_empty() {
-        terms.push((Index(runs.try_get_u64_le().ok()?), Term(runs.try_get_u64_le().ok()?)));
-    }
-    Some((time, terms))
-}
-
-fn take<'a>(from: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let length = usize::try_from(from.try_get_u32_le().ok()?).ok()?;
-    let (part, rest) = from.split_at_checked(length)?;
-    *from = rest;
-    Some(part)
 }

@@ -1,5 +1,6 @@
 //! For programs that are not members of a cluster: finds the leader, retries what is safe.
 
+mod backing_up;
 mod link;
 mod orders;
 mod pool;

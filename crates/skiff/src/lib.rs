@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![warn(clippy::print_stdout)]
 
+pub mod backup;
 mod builder;
 mod callers;
 pub mod client;
@@ -33,9 +34,10 @@ pub use skiff_replica::core::TransferFailure;
 pub use skiff_replica::storage::OnLostData;
 pub use skiff_replica::{
     At, Batch, ChangeError, CommandError, Consistency, Encoded, EntryPosition, Event, Fate, Index,
-    InstanceId, KeepsNothing, Leader, LogTime, MachineError, Malformed, Mark, MemberChange, Opened,
-    Outcome, Queries, Raw, ReadError, Refusal, SessionAsk, SessionEntry, SessionId, SnapshotWriter,
-    Snapshots, Standing, State, StateMachine, Term, TransferError, Waiting, Why,
+    InstanceId, KeepsNothing, Leader, LogTime, MachineError, Malformed, Mark, MemberChange,
+    NoSnapshot, Opened, Outcome, Queries, Raw, ReadError, Refusal, SessionAsk, SessionEntry,
+    SessionId, Sessions, SnapshotError, SnapshotWriter, Snapshots, Standing, State, StateMachine,
+    Taken, Term, TransferError, Waiting, Why,
 };
 pub use skiff_replica::{core, storage, transport};
 pub use skiff_tcp as tcp;

@@ -4,7 +4,8 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use skiff_replica::{
     Applier, Call, CommandError, Encoded, EntryPosition, Event, Fate, Input, KeepsNothing, Leader,
-    Outcome, ReadError, Refused, Snapshots, TransferError, transport::Consistency,
+    NoSnapshot, Outcome, ReadError, Refused, SnapshotError, Snapshots, Taken, TransferError,
+    transport::Consistency,
 };
 use tokio::{
     sync::{RwLock, broadcast, oneshot, watch},
@@ -336,6 +337,23 @@ impl<M: Snapshots> Node<M> {
         fate_from(&word)
     }
 
+    /// Takes a snapshot of all that this node has applied, and waits until it is durable. If nothing was
+    /// applied since the newest one, that is what is told; one that is being taken is waited for, and another
+    /// is taken if it does not hold all. Only one is taken at a time, and never while the file of an older one
+    /// that is on its way to another node would have to go.
+    ///
+    /// Waits for at most the [change timeout](crate::Options::change_timeout); the snapshot is taken all the
+    /// same.
+    ///
+    /// # Errors
+    ///
+    /// If the node is no member of a cluster, or if the snapshot could not be written: then the data is as it
+    /// was.
+    pub async fn snapshot(&self) -> Result<Taken, SnapshotError> {
+        let bytes = self.order(Call::Snapshot, self.options().change_timeout).await?;
+        taken_from(&bytes)
+    }
+
     /// Has the node itself do something.
     pub(crate) async fn order(
         &self,
@@ -379,25 +397,12 @@ impl<M: Snapshots> Node<M> {
     }
 }
 
-/// What this version cannot do yet. Each says so.
-impl<M: Snapshots> Node<M> {
-    /// Takes a snapshot. Not available yet.
-    ///
-    /// # Errors
-    ///
-    /// Always [`CommandError::Unsupported`].
-    pub async fn snapshot(&self) -> Result<(), CommandError> {
-        unsupported("snapshots on request")
-    }
-
-    /// Writes a backup. Not available yet.
-    ///
-    /// # Errors
-    ///
-    /// Always [`CommandError::Unsupported`].
-    pub async fn backup(&self, _to: &std::path::Path) -> Result<(), CommandError> {
-        unsupported("backups")
-    }
+/// What a node said of a snapshot.
+pub(crate) fn taken_from(bytes: &[u8]) -> Result<Taken, SnapshotError> {
+    Taken::decode(bytes).map_err(|error| SnapshotError::Refused {
+        why: NoSnapshot::Failed,
+        message: format!("the node's answer makes no sense: {error}"),
+    })
 }
 
 /// What a node said of an entry.
@@ -407,8 +412,4 @@ pub(crate) fn fate_from(word: &[u8]) -> Result<Fate, CommandError> {
         reason: error.to_string(),
         outcome: Outcome::NotApplied,
     })
-}
-
-fn unsupported<T>(what: &str) -> Result<T, CommandError> {
-    Err(CommandError::Unsupported { what: what.to_owned() })
 }

@@ -112,14 +112,6 @@ async fn a_node_that_waits_says_for_whom_in_time() {
 async fn what_is_not_there_yet_says_so() {
     let node = Node::builder().state_machine(Counter::default()).start().await.unwrap();
     soon("ready", node.ready()).await.unwrap();
-    let path = std::path::Path::new("never-written");
-    let answers = [node.snapshot().await, node.backup(path).await];
-    for answer in answers {
-        let error = answer.unwrap_err();
-        assert!(matches!(error, CommandError::Unsupported { .. }), "{error}");
-        assert_eq!((error.code(), error.outcome()), ("EUNSUPPORTED", skiff::Outcome::NotApplied));
-    }
-    assert!(!path.exists());
     for consistency in [Consistency::Lease, Consistency::BoundedStale(1)] {
         let error = node.read(consistency, |machine| machine.value).await.unwrap_err();
         assert!(matches!(error, skiff::ReadError::Unsupported { .. }), "{error}");

@@ -10,7 +10,7 @@ use skiff_transport::{Answer, Ask, Body, Consistency, Request};
 
 use super::{Phase, Replica};
 use crate::{
-    calls::{Origin, Stage, Wanted},
+    calls::{Copy, Origin, Stage, Wanted},
     input::Input,
     job::{Job, LinkId, is_remote},
     refused::{EntryPosition, Outcome, Refused},
@@ -39,6 +39,11 @@ impl Replica {
             Wanted::Fate(position) => {
                 let position = *position;
                 self.tell_fate(token, position);
+            }
+            Wanted::Snapshot => self.ask_for_snapshot(token),
+            Wanted::Backup(copy) => {
+                let copy = *copy;
+                self.ask_for_copy(token, copy);
             }
             Wanted::Describe => {
                 self.calls.advance(token, Stage::Responding);
@@ -172,6 +177,10 @@ impl Replica {
             Stage::Reading(None) => {
                 self.calls.close(token);
                 Some(Job::ReadReady { token, index })
+            }
+            Stage::Covering => {
+                self.await_snapshot(token, index, true);
+                None
             }
             _ => None,
         }
@@ -322,6 +331,10 @@ impl Replica {
                 let position = EntryPosition::new(InstanceId(instance), position);
                 (Wanted::Fate(position), 0)
             }
+            Ask::Snapshot => (Wanted::Snapshot, 0),
+            Ask::Backup { position, offset, bytes_max } => {
+                (Wanted::Backup(Copy { position, offset, bytes_max }), 0)
+            }
             Ask::Status => (Wanted::Describe, 0),
             Ask::Change(change) => (Wanted::Change(change), 0),
             _ => return self.refusals.count_one(),
@@ -410,7 +423,7 @@ impl Replica {
     pub(super) fn cancel(&mut self, token: Token) {
         let Some((stage, _)) = self.calls.give_up(token) else { return };
         // What is in the log stays there, and its answer finds nobody: nothing to look for.
-        if let Stage::Reading(_) | Stage::Ordered | Stage::Changing(_) = stage {
+        if let Stage::Reading(_) | Stage::Covering | Stage::Ordered | Stage::Changing(_) = stage {
             self.step_core(core::Input::Cancel { token });
         }
     }
@@ -423,7 +436,7 @@ impl Replica {
             return self.refuse(token, refused);
         }
         let (outcome, position) = self.effect(stage);
-        if let Stage::Reading(_) | Stage::Ordered | Stage::Changing(_) = stage {
+        if let Stage::Reading(_) | Stage::Covering | Stage::Ordered | Stage::Changing(_) = stage {
             self.step_core(core::Input::Cancel { token });
         }
         if planted(Mutant::AnswersTwice) && !is_remote(token) {
@@ -454,6 +467,8 @@ impl Replica {
             | Stage::Held(_)
             | Stage::Inviting(_)
             | Stage::Reading(_)
+            | Stage::Covering
+            | Stage::Snapshot
             | Stage::Responding => (Outcome::NotApplied, None),
         }
     }

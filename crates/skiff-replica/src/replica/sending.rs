@@ -48,6 +48,12 @@ impl Transfers {
         self.under_way.values().map(|transfer| transfer.info.meta.position)
     }
 
+    /// Names a transfer, or whatever else reads a snapshot.
+    pub(super) const fn next_number(&mut self) -> u64 {
+        self.number += 1;
+        self.number
+    }
+
     /// How they stand.
     pub(super) fn list(&self) -> impl Iterator<Item = TransferStatus> {
         self.under_way.iter().map(|(node, transfer)| {
@@ -80,8 +86,7 @@ impl Replica {
         if info.meta.position != position {
             return self.transfer_ended(to, position, false);
         }
-        self.transfers.number += 1;
-        let (number, now) = (self.transfers.number, self.now);
+        let (number, now) = (self.transfers.next_number(), self.now);
         let transfer = Transfer {
             number,
             info,
@@ -148,6 +153,9 @@ impl Replica {
 
     /// A piece was read.
     pub(super) fn piece_read(&mut self, number: u64, offset: u64, result: Result<Bytes, String>) {
+        if self.copy_read(number, &result) {
+            return;
+        }
         let now = self.now;
         let mut all = self.transfers.under_way.iter_mut();
         let Some((node, transfer)) = all.find(|(_, transfer)| transfer.number == number) else {
@@ -217,12 +225,14 @@ impl Replica {
 
     fn transfer_ended(&mut self, node: NodeId, position: Position, arrived: bool) {
         self.step_core(core::Input::SnapshotSent { node, position, arrived });
+        self.grant_wishes(false);
     }
 
     /// Only who leads sends snapshots.
     pub(super) fn end_transfers(&mut self, state: StateName) {
         if state != StateName::Leader {
             self.transfers.under_way.clear();
+            self.grant_wishes(false);
         }
     }
 
@@ -235,7 +245,7 @@ impl Replica {
     }
 }
 
-fn offer(transfer: u64, info: &SnapshotInfo) -> Offer {
+pub(super) fn offer(transfer: u64, info: &SnapshotInfo) -> Offer {
     let SnapshotInfo { meta, size, checksum } = info.clone();
     Offer {
         transfer,

@@ -62,18 +62,19 @@ impl Replica {
         let is_time = policy.entries.is_some_and(|entries| count >= entries)
             || policy.bytes.is_some_and(|most| bytes >= most && count > 0);
         if is_time {
-            self.take_snapshot();
+            self.take_snapshot(false);
         }
     }
 
     /// Takes a snapshot of what the machine was handed so far, unless one is being taken, or that was
-    /// just tried, or the file of one that is on its way to somebody would have to go.
-    fn take_snapshot(&mut self) {
+    /// just tried and nobody asks for it, or the file of one that is on its way to somebody would have to go.
+    pub(super) fn take_snapshot(&mut self, is_asked_for: bool) {
         let (now, format) = (self.now, &self.settings.machine);
         let Phase::Member(member) = &mut self.phase else { return };
         let newest = member.shelf.newest.meta.position;
-        let waits = member.shelf.again_at.is_some_and(|at| now < at);
-        let is_sent = self.transfers.positions().any(|position| position.index < newest.index);
+        let waits = !is_asked_for && member.shelf.again_at.is_some_and(|at| now < at);
+        let is_old = |position: Position| position.index < newest.index;
+        let is_sent = self.transfers.positions().any(is_old) || self.copies.positions().any(is_old);
         if waits || is_sent || member.shelf.taking.is_some() {
             return;
         }
@@ -112,11 +113,13 @@ impl Replica {
                 shelf.has(*info);
                 self.tell(Event::SnapshotTaken { position, size });
                 self.step_core(core::Input::SnapshotTaken { position });
+                self.grant_wishes(false);
             }
             Err(NotKept { recoverable: true, reason }) => {
                 let pause = (PAUSE * patience) << shelf.failures.min(DOUBLINGS_MAX);
                 shelf.again_at = Some(now.after(pause));
                 shelf.failures = shelf.failures.saturating_add(1);
+                self.refuse_wishes(&reason);
                 self.tell(Event::SnapshotAborted { position, reason });
             }
             Err(NotKept { reason, .. }) => {
@@ -142,6 +145,7 @@ impl Replica {
         member.applied = member.applied.max(position.index);
         member.shelf.bytes = 0;
         self.step_core(core::Input::SnapshotRestored { position });
+        self.grant_wishes(true);
         self.calls.applied(position.index);
     }
 

@@ -203,7 +203,7 @@ impl World {
         running.tokens += 1;
         let token = Token(running.tokens);
         let id = (name.to_owned(), node.run, token);
-        if matches!(call, Call::Transfer(_) | Call::Fate(_) | Call::Change(_) | Call::Leave) {
+        if !matches!(call, Call::Command(_) | Call::Session(_) | Call::Read(_)) {
             self.orders.insert(id.clone());
         }
         self.happen(name, 0, Happening::Input(Input::Call { token, call, deadline }));

@@ -274,6 +274,11 @@ fn request(part: Bytes) -> Result<Request, WireError> {
         Some(pb::request::Ask::Transfer(it)) => {
             Ask::Transfer { to: Some(it.to).filter(|name| !name.is_empty()) }
         }
+        Some(pb::request::Ask::Snapshot(pb::TakeSnapshot {})) => Ask::Snapshot,
+        Some(pb::request::Ask::Backup(pb::Backup { position, offset, bytes_max })) => {
+            let position = position.map(|position| core_position(Some(position)));
+            Ask::Backup { position, offset, bytes_max }
+        }
         Some(pb::request::Ask::Fate(it)) => Ask::Fate {
             instance: it.instance.map(number).unwrap_or_default(),
             position: core_position(it.position),

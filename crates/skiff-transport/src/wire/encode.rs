@@ -186,6 +186,11 @@ fn request(request: &Request) -> pb::Request {
         Ask::Transfer { to } => {
             pb::request::Ask::Transfer(pb::Transfer { to: to.clone().unwrap_or_default() })
         }
+        Ask::Snapshot => pb::request::Ask::Snapshot(pb::TakeSnapshot {}),
+        Ask::Backup { position: at, offset, bytes_max } => {
+            let (position, offset, bytes_max) = (at.map(position), *offset, *bytes_max);
+            pb::request::Ask::Backup(pb::Backup { position, offset, bytes_max })
+        }
         Ask::Fate { instance, position: at } => {
             let (instance, position) = (Some(id(*instance)), Some(position(*at)));
             pb::request::Ask::Fate(pb::Fate { instance, position })

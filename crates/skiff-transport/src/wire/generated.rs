@@ -195,7 +195,7 @@ pub struct Request {
     pub timeout_ms: u64,
     #[prost(uint32, tag = "3")]
     pub hops: u32,
-    #[prost(oneof = "request::Ask", tags = "15, 16, 17, 18, 20, 24, 27")]
+    #[prost(oneof = "request::Ask", tags = "15, 16, 17, 18, 20, 22, 23, 24, 27")]
     pub ask: ::core::option::Option<request::Ask>,
 }
 /// Nested message and enum types in `Request`.
@@ -212,6 +212,10 @@ pub mod request {
         Status(super::Status),
         #[prost(message, tag = "20")]
         Transfer(super::Transfer),
+        #[prost(message, tag = "22")]
+        Snapshot(super::TakeSnapshot),
+        #[prost(message, tag = "23")]
+        Backup(super::Backup),
         #[prost(message, tag = "24")]
         Fate(super::Fate),
         #[prost(message, tag = "27")]
@@ -261,6 +265,18 @@ pub struct Transfer {
     /// A member's name; empty: whoever is best up to date.
     #[prost(string, tag = "1")]
     pub to: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TakeSnapshot {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Backup {
+    /// The snapshot; absent: one is to be taken, and told.
+    #[prost(message, optional, tag = "1")]
+    pub position: ::core::option::Option<Position>,
+    #[prost(uint64, tag = "2")]
+    pub offset: u64,
+    #[prost(uint32, tag = "3")]
+    pub bytes_max: u32,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Fate {

@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 use skiff_replica::{
-    CommandError, EntryPosition, Fate, Outcome, Refused, TransferError, transport::Ask,
+    CommandError, EntryPosition, Fate, Outcome, Refused, SnapshotError, Taken, TransferError,
+    transport::Ask,
 };
 use tokio::time::Instant;
 
 use super::{Client, Cluster, PAUSE, link::Asked};
-use crate::node::fate_from;
+use crate::node::{fate_from, taken_from};
 
 impl<M> Client<M> {
     /// Lets the member of this name lead, or whoever is best up to date. Returns once it does.
@@ -49,6 +50,26 @@ impl<M> Client<M> {
             }
             self.cluster.turn(&address);
             tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Has the node at this address take a snapshot, as [`Node::snapshot`](crate::Node::snapshot) does.
+    ///
+    /// # Errors
+    ///
+    /// If it could not, or has not within the time limit: then it goes on.
+    pub async fn snapshot(&self, address: &str) -> Result<Taken, SnapshotError> {
+        let deadline = Instant::now() + self.timeout;
+        loop {
+            match self.cluster.ask_at(address, Ask::Snapshot, deadline).await {
+                Asked::Answered(Ok(bytes)) => return taken_from(&bytes),
+                Asked::Answered(Err(refused)) => return Err(refused.into()),
+                Asked::NotSent | Asked::Lost if Instant::now() < deadline => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Asked::NotSent | Asked::Lost => return Err(SnapshotError::Disconnected),
+                Asked::Late => return Err(SnapshotError::Timeout),
+            }
         }
     }
 }

@@ -80,6 +80,11 @@ fn envelopes() -> Vec<(&'static str, Envelope)> {
         ("request in a session", in_session(session_command())),
         ("request to end a session", in_session(SessionAsk::End { session: 290 })),
         ("request transfer", request(Ask::Transfer { to: Some("b".into()) })),
+        ("request snapshot", request(Ask::Snapshot)),
+        (
+            "request backup",
+            request(Ask::Backup { position: Some(last), offset: 300, bytes_max: 1 << 20 }),
+        ),
         ("request fate", request(Ask::Fate { instance: 0x1122, position: last })),
         ("answer", answer(Ok(Bytes::from_static(b"done")))),
         ("refusal", answer(Err(refusal()))),

@@ -258,6 +258,9 @@ fn any_request() -> BoxedStrategy<Request> {
         (any::<u128>(), position())
             .prop_map(|(instance, position)| Ask::Fate { instance, position }),
         any_change().prop_map(Ask::Change),
+        Just(Ask::Snapshot),
+        (option::of(position()), number(), any::<u32>())
+            .prop_map(|(position, offset, bytes_max)| Ask::Backup { position, offset, bytes_max },),
     ];
     (number(), number(), any::<u32>(), ask)
         .prop_map(|(id, timeout_ms, hops, ask)| Request { id, timeout_ms, hops, ask })
