@@ -131,7 +131,7 @@ fn a_backup_of_a_cluster_that_serves_is_restored() {
 
     let mut server = Server::start(&["--data-dir", path(&dir), "--id", "r1", "--listen", &address]);
     server.hear("leads");
-    let restored = client(&runtime, &[address.clone()]);
+    let restored = client(&runtime, std::slice::from_ref(&address));
     for number in 0..300 {
         let key = format!("key-{number:05}");
         let output = skiff(&["get", &key, "--nodes", &address]);

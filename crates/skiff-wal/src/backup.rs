@@ -231,7 +231,7 @@ fn place_of(path: &Path) -> Result<(FileDisk, String), StoreError> {
     let name =
         name.ok_or_else(|| StoreError::Misuse(format!("{} is no name of a file", path.display())))?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    Ok((FileDisk::new(folder.unwrap_or(Path::new("."))), name.to_owned()))
+    Ok((FileDisk::new(folder.unwrap_or_else(|| Path::new("."))), name.to_owned()))
 }
 
 fn failed<D: Disk>(

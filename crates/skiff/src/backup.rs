@@ -268,7 +268,7 @@ pub fn restore<M: Snapshots>(
     let backup = Backup::open(backup)?;
     let info = backup.info().clone();
     judge_machine(&MachineFormat::of::<M>(), &info.meta)?;
-    let cluster = restore.cluster.as_deref().or(backup.cluster());
+    let cluster = restore.cluster.as_deref().or_else(|| backup.cluster());
     let cluster = cluster.ok_or(RestoreError::NoCluster)?.to_owned();
     let instance = InstanceId(random()?);
     let made = skiff_wal::backup::Restore {
