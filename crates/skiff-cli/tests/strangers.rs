@@ -93,20 +93,21 @@ fn a_frame_that_claims_four_gigabytes_is_cut_off_at_its_header() {
     let addresses = &cluster.addresses.clone();
     let put = put_meanwhile(&cluster, || {
         for (connection, address) in (0x51ff..).zip(addresses) {
-            let (mut control, mut bulk) = (connect(address), connect(address));
-            control.write_all(&preamble(0, connection)).unwrap();
-            bulk.write_all(&preamble(1, connection)).unwrap();
+            let mut lanes = [0, 1, 2].map(|lane| {
+                let mut stream = connect(address);
+                stream.write_all(&preamble(lane, connection)).unwrap();
+                stream
+            });
             // Only what is welcome gets as far as a frame.
-            for stream in [&mut control, &mut bulk] {
+            for stream in &mut lanes {
                 let mut welcome = [0; 20];
                 stream.read_exact(&mut welcome).unwrap();
                 assert_eq!(&welcome[12..14], [1, 0], "the version that is spoken");
             }
             // A length, a checksum of what never comes, and a sound checksum of these two.
             let header = sealed([u32::MAX.to_le_bytes(), [0; 4]].concat());
-            bulk.write_all(&header).unwrap();
-            until_closed(bulk);
-            until_closed(control);
+            lanes[1].write_all(&header).unwrap();
+            lanes.map(until_closed);
         }
     });
     goes_on(cluster, put);

@@ -1,4 +1,5 @@
-//! Listens, and makes connections of the sockets that arrive: two with one id are one.
+//! Listens, and makes connections of the sockets that arrive: those with one id are one, each with a lane of
+//! its own.
 
 use std::{
     collections::HashMap,
@@ -11,7 +12,7 @@ use std::{
 use skiff_transport::Accepted;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::oneshot,
+    sync::mpsc,
     time::{sleep, timeout},
 };
 
@@ -36,18 +37,19 @@ pub(crate) struct Acceptor {
     waiting: Mutex<HashMap<u128, Waiting>>,
 }
 
-/// The first socket of a connection waits for the second.
+/// The first socket of a connection waits for the others.
 struct Waiting {
-    lane: Lane,
-    other: oneshot::Sender<Socket>,
+    /// Those that are there.
+    lanes: Vec<Lane>,
+    others: mpsc::UnboundedSender<(Lane, Socket)>,
 }
 
 impl Acceptor {
     pub(crate) fn new(shared: Arc<Shared>, accepted: Accepted) -> Arc<Self> {
         let settings = &shared.settings;
-        // Each connection takes two sockets.
-        let in_all = settings.connections.saturating_mul(2);
-        let per_address = settings.connections_per_address.saturating_mul(2);
+        // Each connection takes a socket for each lane.
+        let in_all = settings.connections.saturating_mul(Lane::ALL.len());
+        let per_address = settings.connections_per_address.saturating_mul(Lane::ALL.len());
         let admission = Admission::new(in_all, per_address);
         Arc::new(Self { shared, accepted, admission, waiting: Mutex::default() })
     }
@@ -118,25 +120,34 @@ impl Acceptor {
         }
     }
 
-    /// Reads what the socket is for. The first of a connection waits here for the second.
+    /// Reads what the socket is for. The first of a connection waits here for the others.
     async fn join(&self, socket: Socket) -> io::Result<Option<Arc<Link>>> {
         let preamble = self.read_preamble(&socket).await?;
-        let (sender, receiver) = oneshot::channel();
+        let (sender, mut receiver) = mpsc::unbounded_channel();
         let Some(mine) = self.meet(&preamble, socket, sender) else { return Ok(None) };
         let place = Place { acceptor: self, connection: preamble.connection };
-        let other = tokio::select! {
-            other = receiver => other.map_err(|_| io::ErrorKind::UnexpectedEof)?,
-            gone = mine.gone() => return Err(gone),
-        };
+        let mut others = Vec::with_capacity(Lane::ALL.len());
+        while others.len() + 1 < Lane::ALL.len() {
+            let other = tokio::select! {
+                // None: the same lane came twice.
+                other = receiver.recv() => other.ok_or(io::ErrorKind::UnexpectedEof)?,
+                gone = mine.gone() => return Err(gone),
+            };
+            others.push(other);
+        }
         drop(place);
+        others.push((preamble.lane, mine));
+        others.sort_by_key(|(lane, _)| lane.place());
+        let sockets: Vec<Socket> = others.into_iter().map(|(_, socket)| socket).collect();
+        let sockets = <[Socket; Lane::ALL.len()]>::try_from(sockets);
+        // No lane was let in twice.
+        let sockets = sockets.map_err(|_| io::ErrorKind::UnexpectedEof)?;
         let version = common_version(&preamble.versions).ok();
         let welcome = Welcome { versions: VERSIONS, version }.encode();
-        mine.write(&welcome).await?;
-        other.write(&welcome).await?;
-        Ok(Some(match preamble.lane {
-            Lane::Control => Link::new(mine, other),
-            Lane::Bulk => Link::new(other, mine),
-        }))
+        for socket in &sockets {
+            socket.write(&welcome).await?;
+        }
+        Ok(Some(Link::new(sockets)))
     }
 
     async fn read_preamble(&self, socket: &Socket) -> io::Result<Preamble> {
@@ -157,22 +168,27 @@ impl Acceptor {
         &self,
         preamble: &Preamble,
         socket: Socket,
-        other: oneshot::Sender<Socket>,
+        others: mpsc::UnboundedSender<(Lane, Socket)>,
     ) -> Option<Socket> {
+        let (lane, connection) = (preamble.lane, preamble.connection);
         let mut waiting = self.waiting();
-        match waiting.remove(&preamble.connection) {
-            None => {
-                waiting.insert(preamble.connection, Waiting { lane: preamble.lane, other });
-                Some(socket)
-            }
-            Some(first) if first.lane != preamble.lane => {
-                // If it gave up meanwhile, this socket is closed, and the other side sees it.
-                let _ = first.other.send(socket);
-                None
-            }
-            // The same lane twice: both are dropped.
-            Some(_) => None,
+        let Some(first) = waiting.get_mut(&connection) else {
+            waiting.insert(connection, Waiting { lanes: vec![lane], others });
+            return Some(socket);
+        };
+        if first.lanes.contains(&lane) {
+            // The same lane twice: all are dropped.
+            waiting.remove(&connection);
+            return None;
         }
+        first.lanes.push(lane);
+        let is_last = first.lanes.len() == Lane::ALL.len();
+        // If it gave up meanwhile, this socket is closed, and the other side sees it.
+        let _ = first.others.send((lane, socket));
+        if is_last {
+            waiting.remove(&connection);
+        }
+        None
     }
 
     fn waiting(&self) -> MutexGuard<'_, HashMap<u128, Waiting>> {

@@ -110,10 +110,10 @@ async fn dial(shared: &Shared, peer: &str) -> io::Result<Arc<Link>> {
 async fn dial_one(shared: &Shared, address: SocketAddr) -> io::Result<Arc<Link>> {
     let settings = &shared.settings;
     let socket = || Socket::dial(address, settings.security, settings.connect_timeout);
-    let (control, bulk) = tokio::try_join!(socket(), socket())?;
-    let greeting = greet(shared, &control, &bulk);
-    match timeout(settings.handshake_timeout, greeting).await {
-        Ok(greeted) => greeted.map(|()| Link::new(control, bulk)),
+    let (control, bulk, snapshots) = tokio::try_join!(socket(), socket(), socket())?;
+    let sockets = [control, bulk, snapshots];
+    match timeout(settings.handshake_timeout, greet(shared, &sockets)).await {
+        Ok(greeted) => greeted.map(|()| Link::new(sockets)),
         Err(_) => {
             count(&shared.tally.handshake_timeouts);
             Err(io::Error::other("no answer to the handshake"))
@@ -121,16 +121,15 @@ async fn dial_one(shared: &Shared, address: SocketAddr) -> io::Result<Arc<Link>>
     }
 }
 
-async fn greet(shared: &Shared, control: &Socket, bulk: &Socket) -> io::Result<()> {
+async fn greet(shared: &Shared, sockets: &[Socket; Lane::ALL.len()]) -> io::Result<()> {
     let mut connection = [0; 16];
     getrandom::fill(&mut connection).map_err(io::Error::other)?;
     let connection = u128::from_ne_bytes(connection);
-    let lanes = [(Lane::Control, control), (Lane::Bulk, bulk)];
-    for (lane, socket) in lanes {
+    for (lane, socket) in Lane::ALL.into_iter().zip(sockets) {
         let preamble = Preamble { versions: VERSIONS, lane, connection };
         socket.write(&preamble.encode()).await?;
     }
-    for (_, socket) in lanes {
+    for socket in sockets {
         let welcome = socket.read(&MAGIC).await.map_err(|error| match error.kind() {
             io::ErrorKind::InvalidData => io::Error::other(PreambleError::Magic),
             _ => error,

@@ -1,4 +1,4 @@
-//! A connection as long as it holds: two sockets, each with a reader and a writer, and one that
+//! A connection as long as it holds: three sockets, each with a reader and a writer, and one that
 //! watches whether the other side lives.
 
 use std::{
@@ -69,44 +69,39 @@ impl fmt::Display for Ended {
     }
 }
 
-/// One of the two sockets.
+/// One of the sockets.
 #[derive(Debug)]
-struct Half {
+struct Strand {
     socket: Socket,
     outbox: Outbox,
     /// How many times something was read.
     heard: AtomicU64,
 }
 
-impl Half {
+impl Strand {
     fn new(socket: Socket) -> Self {
         Self { socket, outbox: Outbox::default(), heard: AtomicU64::new(0) }
     }
 }
 
-/// The two sockets of a connection.
+/// The sockets of a connection, one for each lane.
 #[derive(Debug)]
 pub(crate) struct Link {
-    control: Half,
-    bulk: Half,
+    strands: [Strand; Lane::ALL.len()],
 }
 
 impl Link {
-    pub(crate) fn new(control: Socket, bulk: Socket) -> Arc<Self> {
-        Arc::new(Self { control: Half::new(control), bulk: Half::new(bulk) })
+    /// Of these sockets, in the order of [`Lane::ALL`].
+    pub(crate) fn new(sockets: [Socket; Lane::ALL.len()]) -> Arc<Self> {
+        Arc::new(Self { strands: sockets.map(Strand::new) })
     }
 
-    const fn half(&self, lane: Lane) -> &Half {
-        match lane {
-            Lane::Control => &self.control,
-            Lane::Bulk => &self.bulk,
-        }
+    const fn strand(&self, lane: Lane) -> &Strand {
+        &self.strands[lane.place()]
     }
 
     pub(crate) fn send(&self, envelope: &Envelope, settings: &Settings) -> Result<(), NotSent> {
-        let lane = if envelope.is_bulk() { Lane::Bulk } else { Lane::Control };
-        let half = self.half(lane);
-        half.outbox.send(envelope, settings)
+        self.strand(Lane::of(envelope)).outbox.send(envelope, settings)
     }
 
     /// Carries what is sent and received until it ends. When this returns, or is dropped, nothing
@@ -118,19 +113,21 @@ impl Link {
     ) -> Ended {
         let mut parts = JoinSet::new();
         let greeted = CancellationToken::new();
-        for lane in [Lane::Control, Lane::Bulk] {
+        for lane in Lane::ALL {
             let (link, to, limit) = (self.clone(), to.clone(), settings.max_frame);
             let turn = match lane {
                 Lane::Control => Turn::First(greeted.clone()),
-                Lane::Bulk => Turn::Second(greeted.clone(), settings.idle_timeout / 2),
+                Lane::Bulk | Lane::Snapshots => {
+                    Turn::Second(greeted.clone(), settings.idle_timeout / 2)
+                }
             };
             parts.spawn(
-                async move { (Part::Reader, link.half(lane).read(&*to, limit, turn).await) },
+                async move { (Part::Reader, link.strand(lane).read(&*to, limit, turn).await) },
             );
             let link = self.clone();
             parts.spawn(async move {
-                let half = link.half(lane);
-                (Part::Other, Ended::Io(half.outbox.write_to(&half.socket).await))
+                let strand = link.strand(lane);
+                (Part::Other, Ended::Io(strand.outbox.write_to(&strand.socket).await))
             });
         }
         let (link, settings) = (self.clone(), settings.clone());
@@ -138,7 +135,8 @@ impl Link {
         let ended = match parts.join_next().await {
             Some(Ok((part, Ended::Io(error)))) => {
                 // What the other side said last may still be there to be read.
-                let readers = if part == Part::Reader { 1 } else { 2 };
+                let ended = usize::from(part == Part::Reader);
+                let readers = Lane::ALL.len() - ended;
                 let _ = timeout(LINGER, readers_end(readers, &mut parts)).await;
                 Ended::Io(error)
             }
@@ -149,12 +147,12 @@ impl Link {
         ended
     }
 
-    /// Says what is left to say and ends both sockets, whoever still holds them; one that the writer
+    /// Says what is left to say and ends the sockets, whoever still holds them; one that the writer
     /// is busy with ends when the writer does.
     pub(crate) fn shut(&self) {
-        for half in [&self.control, &self.bulk] {
-            if half.outbox.last_words(&half.socket) {
-                half.socket.shut();
+        for strand in &self.strands {
+            if strand.outbox.last_words(&strand.socket) {
+                strand.socket.shut();
             }
         }
     }
@@ -164,11 +162,11 @@ impl Link {
     async fn watch(&self, settings: &Settings) -> Ended {
         let mut looks = tokio::time::interval(settings.idle_timeout / LOOKS);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut halves = [Watched::new(&self.control), Watched::new(&self.bulk)];
+        let mut watched = self.strands.each_ref().map(Watched::new);
         loop {
             looks.tick().await;
-            for half in &mut halves {
-                if let Some(ended) = half.look() {
+            for one in &mut watched {
+                if let Some(ended) = one.look() {
                     return ended;
                 }
             }
@@ -194,15 +192,15 @@ async fn readers_end(mut readers: usize, parts: &mut JoinSet<(Part, Ended)>) {
     }
 }
 
-/// In which order the two sockets begin to tell: what is said first, who it is that speaks, goes by
-/// control, and must not be overtaken by bulk.
+/// In which order the sockets begin to tell: what is said first, who it is that speaks, goes by
+/// control, and must not be overtaken.
 enum Turn {
     First(CancellationToken),
     /// But it waits no longer than this.
     Second(CancellationToken, Duration),
 }
 
-impl Half {
+impl Strand {
     async fn read(&self, to: &impl Receiver, limit: usize, turn: Turn) -> Ended {
         let mut frames = Frames::new(limit);
         let mut turn = Some(turn);
@@ -257,7 +255,7 @@ async fn deliver(
 
 /// What was last seen of one socket.
 struct Watched<'a> {
-    half: &'a Half,
+    strand: &'a Strand,
     heard: u64,
     quiet: u32,
     progress: Progress,
@@ -265,19 +263,19 @@ struct Watched<'a> {
 }
 
 impl<'a> Watched<'a> {
-    fn new(half: &'a Half) -> Self {
-        Self { half, heard: 0, quiet: 0, progress: Progress::default(), stuck: 0 }
+    fn new(strand: &'a Strand) -> Self {
+        Self { strand, heard: 0, quiet: 0, progress: Progress::default(), stuck: 0 }
     }
 
     fn look(&mut self) -> Option<Ended> {
-        let heard = self.half.heard.load(Ordering::Relaxed);
+        let heard = self.strand.heard.load(Ordering::Relaxed);
         self.quiet = if heard == self.heard { self.quiet + 1 } else { 0 };
         self.heard = heard;
-        let progress = self.half.outbox.progress();
+        let progress = self.strand.outbox.progress();
         let moved = progress.unsent == 0 || progress.written != self.progress.written;
         self.stuck = if moved { 0 } else { self.stuck + 1 };
         if progress.written == self.progress.written {
-            self.half.outbox.ping();
+            self.strand.outbox.ping();
         }
         self.progress = progress;
         if self.quiet > LOOKS {

@@ -2,6 +2,7 @@
 
 use std::{fmt, ops::RangeInclusive};
 
+use skiff_transport::Envelope;
 use thiserror::Error;
 
 /// What both sides begin with: no text, so that what is not ours is noticed at the first byte, and
@@ -18,13 +19,35 @@ pub(crate) enum Lane {
     Control,
     /// Entries of the log.
     Bulk,
+    /// Snapshots.
+    Snapshots,
 }
 
 impl Lane {
+    /// All there are: each has a socket of its own in every connection.
+    pub(crate) const ALL: [Self; 3] = [Self::Control, Self::Bulk, Self::Snapshots];
+
+    /// By which lane an envelope goes.
+    pub(crate) fn of(envelope: &Envelope) -> Self {
+        if envelope.is_snapshot() {
+            Self::Snapshots
+        } else if envelope.is_bulk() {
+            Self::Bulk
+        } else {
+            Self::Control
+        }
+    }
+
+    /// Its place among all.
+    pub(crate) const fn place(self) -> usize {
+        self.number() as usize
+    }
+
     const fn number(self) -> u8 {
         match self {
             Self::Control => 0,
             Self::Bulk => 1,
+            Self::Snapshots => 2,
         }
     }
 }
@@ -34,6 +57,7 @@ impl fmt::Display for Lane {
         f.write_str(match self {
             Self::Control => "control",
             Self::Bulk => "bulk",
+            Self::Snapshots => "snapshots",
         })
     }
 }
@@ -109,6 +133,7 @@ impl Preamble {
         let lane = match bytes[12] {
             0 => Lane::Control,
             1 => Lane::Bulk,
+            2 => Lane::Snapshots,
             other => return Err(PreambleError::Lane(other)),
         };
         let mut connection = [0; 16];

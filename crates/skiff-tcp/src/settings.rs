@@ -55,7 +55,7 @@ impl TcpBuilder {
         self
     }
 
-    /// How many bytes may wait on each of the two sockets of a connection. One envelope is always
+    /// How many bytes may wait on each of the three sockets of a connection. One envelope is always
     /// taken. Default: 16 MiB.
     pub const fn queue(mut self, bytes: usize) -> Self {
         self.settings.queue = bytes;

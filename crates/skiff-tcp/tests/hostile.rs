@@ -12,8 +12,8 @@ use std::{
 use skiff_tcp::TcpTransport;
 use skiff_transport::Signal;
 use support::{
-    BULK, CONTROL, Node, RawPeer, frame, framed, header, heartbeat, preamble, raw, read_to_end,
-    welcome,
+    BULK, CONTROL, LANES, Node, RawPeer, frame, framed, header, heartbeat, preamble, raw,
+    read_to_end, welcome,
 };
 
 /// So long that nothing in these tests happens because of it.
@@ -64,7 +64,7 @@ fn version_unknown_to_us_is_not_connected_to() {
     let node = node();
     let connection = node.dial(&listener.local_addr().unwrap().to_string());
     let answer = std::thread::spawn(move || {
-        for _ in 0..2 {
+        for _ in LANES {
             let (mut stream, _) = listener.accept().unwrap();
             let mut preamble = [0; 36];
             stream.read_exact(&mut preamble).unwrap();
@@ -80,7 +80,7 @@ fn version_unknown_to_us_is_not_connected_to() {
 #[test]
 fn older_and_newer_peer_agree_on_what_both_speak() {
     let node = node();
-    let mut streams = [CONTROL, BULK].map(|lane| {
+    let mut streams = LANES.map(|lane| {
         let mut stream = raw(&node.address);
         stream.write_all(&preamble((0, 5), lane, 3)).unwrap();
         stream
@@ -101,7 +101,7 @@ fn rolled_back_node_reads() {
     for (round, (versions, agreed)) in
         [((1, 5), true), ((2, 5), false), ((1, 1), true)].into_iter().enumerate()
     {
-        let mut streams = [CONTROL, BULK].map(|lane| {
+        let mut streams = LANES.map(|lane| {
             let mut stream = raw(&node.address);
             stream.write_all(&preamble(versions, lane, 10 + round as u128)).unwrap();
             stream
@@ -121,7 +121,8 @@ fn rolled_back_node_reads() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let connection = node.dial(&listener.local_addr().unwrap().to_string());
     for (versions, agreed) in [((1, 5), 1), ((2, 5), 0), ((1, 1), 1)] {
-        let mut accepted: Vec<_> = (0..2)
+        let mut accepted: Vec<_> = LANES
+            .iter()
             .map(|_| {
                 let (mut stream, _) = listener.accept().unwrap();
                 let mut said = [0; 36];
@@ -275,12 +276,16 @@ fn lane_that_went_away_while_it_waited_is_not_joined() {
 }
 
 #[test]
-fn either_lane_takes_the_other_with_it() {
-    for lane in [CONTROL, BULK] {
+fn any_lane_takes_the_others_with_it() {
+    for lane in LANES {
         let node = node();
         let mut peer = RawPeer::dial(&node.address, 1);
         node.wait_up();
-        let dying = if lane == CONTROL { &mut peer.control } else { &mut peer.bulk };
+        let dying = match lane {
+            CONTROL => &mut peer.control,
+            BULK => &mut peer.bulk,
+            _ => &mut peer.snapshots,
+        };
         dying.shutdown(Shutdown::Both).unwrap();
         assert_eq!(node.wait_down(), "closed by the other side");
         peer.is_closed();

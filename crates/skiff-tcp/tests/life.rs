@@ -59,7 +59,7 @@ fn idle_connection_is_kept_by_signs_of_life() {
     let mut peer = RawPeer::dial(&node.address, 1);
     // Three times the idle timeout, by the other side's own clock.
     for _ in 0..12 {
-        for stream in [&mut peer.control, &mut peer.bulk] {
+        for stream in [&mut peer.control, &mut peer.bulk, &mut peer.snapshots] {
             let mut ping = [0; 12];
             stream.read_exact(&mut ping).unwrap();
             assert_eq!(ping[..], frame(b""));
@@ -76,7 +76,7 @@ fn slow_reader_fills_a_bounded_queue_and_is_dropped() {
     let mut peer = RawPeer::dial(&node.address, 1);
     node.wait_up();
     // It shows that it lives, but reads nothing.
-    let pinging = [&peer.control, &peer.bulk].map(|stream| {
+    let pinging = [&peer.control, &peer.bulk, &peer.snapshots].map(|stream| {
         let mut stream = stream.try_clone().unwrap();
         std::thread::spawn(move || while stream.write_all(&frame(b"")).is_ok() {})
     });
@@ -137,7 +137,8 @@ fn hung_connect_has_a_deadline() {
     let node = Node::start(TcpTransport::builder().connect_timeout(limit).idle_timeout(NEVER));
     let connection = node.dial(&address.to_string());
     node.wait_counted(|counted| counted.connect_timeouts >= 2);
-    // It is still being tried once there is room.
+    // It is still being tried once there is room, for all its sockets at once.
+    backlog.listen(16).unwrap();
     let listener = TcpListener::from(backlog);
     drop(filling);
     let mut peer = RawPeer::accept(&listener);

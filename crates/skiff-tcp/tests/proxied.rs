@@ -17,7 +17,7 @@ use bytes::Bytes;
 use skiff_core::NodeId;
 use skiff_tcp::TcpTransport;
 use skiff_transport::{Answer, Ask, Body, Envelope, NotSent, Request, Signal};
-use support::{BULK, CONTROL, Node, bulk, heartbeat, lock, number};
+use support::{BULK, CONTROL, LANES, Node, SNAPSHOTS, bulk, heartbeat, lock, number, piece};
 
 const NEVER: Duration = Duration::from_secs(600);
 
@@ -45,15 +45,15 @@ impl Gate {
 /// Passes everything on, through a gate for each lane and direction.
 struct Proxy {
     address: String,
-    there: [Arc<Gate>; 2],
-    back: [Arc<Gate>; 2],
+    there: [Arc<Gate>; 3],
+    back: [Arc<Gate>; 3],
     streams: Arc<Mutex<Vec<TcpStream>>>,
 }
 
 impl Proxy {
     fn to(address: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-        let gates = || [CONTROL, BULK].map(|_| Arc::new(Gate::default()));
+        let gates = || LANES.map(|_| Arc::new(Gate::default()));
         let proxy = Self {
             address: listener.local_addr().expect("it is bound").to_string(),
             there: gates(),
@@ -81,8 +81,8 @@ impl Proxy {
 fn pass(
     mut dialling: TcpStream,
     to: &str,
-    there: &[Arc<Gate>; 2],
-    back: &[Arc<Gate>; 2],
+    there: &[Arc<Gate>; 3],
+    back: &[Arc<Gate>; 3],
     streams: &Mutex<Vec<TcpStream>>,
 ) -> std::io::Result<()> {
     let mut preamble = [0; 36];
@@ -118,6 +118,34 @@ fn node() -> Node {
     let backoff = (Duration::from_millis(1), Duration::from_millis(5));
     let builder = TcpTransport::builder().idle_timeout(NEVER).queue(64 << 20);
     Node::start(builder.backoff(backoff.0, backoff.1))
+}
+
+/// A snapshot that does not move holds up neither heartbeats nor entries.
+#[test]
+fn snapshot_never_delays_heartbeat_or_entries() {
+    let (a, b) = (node(), node());
+    let proxy = Proxy::to(&b.address);
+    let connection = a.dial(&proxy.address);
+    a.wait_up();
+    b.wait_up();
+    let gate = &proxy.there[usize::from(SNAPSHOTS)];
+    gate.set(true);
+    for sent in 0..40 {
+        assert_eq!(connection.send(piece(1000 + sent, 1 << 20)), Ok(()));
+    }
+    for sent in 0..50 {
+        assert_eq!(connection.send(heartbeat(2 * sent)), Ok(()));
+        assert_eq!(connection.send(bulk(2 * sent + 1, 10_000)), Ok(()));
+    }
+    let heard = |told: &[Signal], from: u64, to: u64| -> Vec<u64> {
+        told.iter().filter_map(number).filter(|number| (from..to).contains(number)).collect()
+    };
+    b.wait("heartbeats and entries", |told| (heard(told, 0, 1000).len() == 100).then_some(()));
+    assert!(heard(&b.told(), 1000, u64::MAX).is_empty(), "no piece came by");
+    gate.set(false);
+    b.wait("all pieces, in order", |told| {
+        (heard(told, 1000, u64::MAX) == (1000..1040).collect::<Vec<_>>()).then_some(())
+    });
 }
 
 /// Megabytes that do not move hold no heartbeat up; within the bulk lane order holds.

@@ -22,7 +22,14 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// Whether it carries entries of the log, or a request or an answer that is not small: bulk, which
+    /// Whether it carries a snapshot, or some of one: that can be a gigabyte, and must delay neither signs of
+    /// life nor entries where a transport can help it.
+    #[must_use]
+    pub const fn is_snapshot(&self) -> bool {
+        matches!(self.body, Body::Offer(_) | Body::Piece(_))
+    }
+
+    /// Whether it carries a snapshot or entries of the log, or a request or an answer that is not small: bulk, which
     /// must not delay signs of life where a transport can help it.
     #[must_use]
     pub fn is_bulk(&self) -> bool {

@@ -15,7 +15,7 @@ use bytes::{Bytes, BytesMut};
 use skiff_core::{Append, Entry, Index, LogTime, Message, NodeId, Payload, Position, Round, Term};
 use skiff_tcp::{TcpBuilder, TcpCounters, TcpTransport};
 use skiff_transport::{
-    Accepted, Body, Connection, Envelope, Inbox, Local, Signal, Transport, wire,
+    Accepted, Body, Connection, Envelope, Inbox, Local, Signal, SnapshotPiece, Transport, wire,
 };
 use tokio::runtime::Runtime;
 
@@ -177,17 +177,27 @@ pub(crate) fn bulk(number: u64, length: usize) -> Envelope {
     raft(number, vec![Entry { term: Term(1), index: Index(1), time: LogTime(0), payload }])
 }
 
-/// The number of a heartbeat or bulk.
+/// A piece of a snapshot.
+pub(crate) fn piece(number: u64, length: usize) -> Envelope {
+    let bytes = Bytes::from(vec![7; length]);
+    let body = Body::Piece(Box::new(SnapshotPiece { transfer: number, offset: 0, bytes }));
+    Envelope { group: 0, from: NodeId(1), to: NodeId(2), boot: 1, body }
+}
+
+/// The number of a heartbeat, bulk or a piece.
 pub(crate) fn number(signal: &Signal) -> Option<u64> {
     let Signal::Received(envelope) = signal else { return None };
     match &envelope.body {
         Body::Raft { message: Message::Append(append), .. } => Some(append.seq),
+        Body::Piece(piece) => Some(piece.transfer),
         _ => None,
     }
 }
 
 pub(crate) const CONTROL: u8 = 0;
 pub(crate) const BULK: u8 = 1;
+pub(crate) const SNAPSHOTS: u8 = 2;
+pub(crate) const LANES: [u8; 3] = [CONTROL, BULK, SNAPSHOTS];
 
 pub(crate) fn preamble(versions: (u16, u16), lane: u8, connection: u128) -> Vec<u8> {
     let mut bytes = b"\x89SKIFF\r\n".to_vec();
@@ -247,11 +257,12 @@ pub(crate) fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
 pub(crate) struct RawPeer {
     pub(crate) control: TcpStream,
     pub(crate) bulk: TcpStream,
+    pub(crate) snapshots: TcpStream,
 }
 
 impl RawPeer {
     pub(crate) fn dial(address: &str, id: u128) -> Self {
-        let mut streams = [CONTROL, BULK].map(|lane| {
+        let mut streams = LANES.map(|lane| {
             let mut stream = raw(address);
             stream.write_all(&preamble((1, 1), lane, id)).expect("it takes the preamble");
             stream
@@ -261,13 +272,13 @@ impl RawPeer {
             stream.read_exact(&mut answer).expect("it answers");
             assert_eq!(answer[..], welcome((1, 1), 1));
         }
-        let [control, bulk] = streams;
-        Self { control, bulk }
+        let [control, bulk, snapshots] = streams;
+        Self { control, bulk, snapshots }
     }
 
-    /// Of all that arrives, the first two sockets that belong together.
+    /// Of all that arrives, the first sockets that belong together.
     pub(crate) fn accept(listener: &TcpListener) -> Self {
-        let mut connections: HashMap<Vec<u8>, [Option<TcpStream>; 2]> = HashMap::new();
+        let mut connections: HashMap<Vec<u8>, [Option<TcpStream>; 3]> = HashMap::new();
         loop {
             let (mut stream, _) = listener.accept().expect("somebody dials");
             stream.set_read_timeout(Some(DEADLINE)).expect("a timeout can be set");
@@ -278,19 +289,21 @@ impl RawPeer {
             }
             let lanes = connections.entry(preamble[16..32].to_vec()).or_default();
             lanes[usize::from(preamble[12])] = Some(stream);
-            if let [Some(control), Some(bulk)] = lanes {
-                for stream in [&mut *control, &mut *bulk] {
+            if let [Some(control), Some(bulk), Some(snapshots)] = lanes {
+                for stream in [&mut *control, &mut *bulk, &mut *snapshots] {
                     stream.write_all(&welcome((1, 1), 1)).expect("it takes the welcome");
                 }
-                let [control, bulk] = std::mem::take(lanes).map(|lane| lane.expect("it is there"));
-                return Self { control, bulk };
+                let lanes = std::mem::take(lanes).map(|lane| lane.expect("it is there"));
+                let [control, bulk, snapshots] = lanes;
+                return Self { control, bulk, snapshots };
             }
         }
     }
 
-    /// Whether both sockets get closed.
+    /// Whether all sockets get closed.
     pub(crate) fn is_closed(&mut self) {
         read_to_end(&mut self.control);
         read_to_end(&mut self.bulk);
+        read_to_end(&mut self.snapshots);
     }
 }
