@@ -61,11 +61,14 @@ impl Copies {
 }
 
 impl Replica {
-    /// Somebody wants a snapshot that holds all that this node has applied.
+    /// Somebody wants a snapshot that holds all that this node's machine was handed.
     pub(super) fn ask_for_snapshot(&mut self, token: Token) {
         match &self.phase {
             Phase::Member(member) => {
-                let upto = member.applied;
+                // A caller may have had its answer before the machine's word of it came here.
+                let handed = member.raft.snapshot_point();
+                let newest = member.raft.snapshot().index;
+                let upto = handed.map_or(newest, |point| point.position.index);
                 self.await_snapshot(token, upto, false);
             }
             _ => self.refuse_snapshot(token),

@@ -3,3 +3,4 @@
 mod directories;
 mod machines;
 mod messages;
+mod snapshots;
