@@ -39,8 +39,11 @@ struct Slow {
 
 #[derive(Default)]
 struct Gate {
-    shut: Mutex<Option<(Place, mpsc::Sender<()>, Arc<AtomicBool>)>>,
+    shut: Mutex<Option<Shut>>,
 }
+
+/// Where a gate is shut, who is told that somebody stands there, and what opens it.
+type Shut = (Place, mpsc::Sender<()>, Arc<AtomicBool>);
 
 impl Gate {
     /// From now on snapshots stop there. Tells when one does; and what lets it go on.

@@ -120,7 +120,7 @@ fn two_snapshots_in_flight() {
         );
         assert_eq!(world.value("b"), (1..=80).sum::<i64>(), "order {order}");
         let is_it = |event: &&Event| matches!(event, Event::SnapshotInstalled { .. });
-        let last = world.events("b").iter().filter(is_it).next_back();
+        let last = world.events("b").iter().rfind(is_it);
         let position = Position::new(9, 90);
         assert_eq!(last, Some(&Event::SnapshotInstalled { position }), "order {order}");
         // Words of the first that are late change nothing, and it is not wanted any more.
