@@ -6,12 +6,12 @@ mod common;
 
 use std::{fs, path::Path, time::Duration};
 
-use common::{Counter, leader, soon, start, three, until};
+use common::{Counter, leader, soon, start, until};
 use serde::{Deserialize, Serialize};
 use skiff::{
     At, Client, Consistency, Encoded, MachineError, Malformed, Mark, Node, Outcome, SnapshotWriter,
     Snapshots, StateMachine,
-    backup::{BackupError, Restore, RestoreError, restore},
+    backup::{BackupError, Restore, RestoreError, Restored, restore},
     transport::MemoryNetwork,
 };
 
@@ -31,6 +31,22 @@ async fn serve(network: &MemoryNetwork, dir: &Path, name: &str) -> Node<Counter>
         .unwrap();
     soon("ready", node.ready()).await.unwrap();
     node
+}
+
+/// Elsewhere, since it blocks: whoever shares a worker with it would miss heartbeats.
+async fn restored<M: Snapshots>(file: &Path, dir: &Path) -> Result<Restored, RestoreError> {
+    let (file, dir) = (file.to_owned(), dir.to_owned());
+    let restored = tokio::task::spawn_blocking(move || restore::<M>(&file, &dir, &wish("r")));
+    restored.await.unwrap()
+}
+
+/// Three nodes that pass commands on: leadership may move on a machine that has much to do.
+async fn forwarding(network: &MemoryNetwork) -> Vec<Node<Counter>> {
+    let nodes = start(network, &["a", "b", "c"], |builder| builder.forward_commands(true)).await;
+    for node in &nodes {
+        soon("ready", node.ready()).await.unwrap();
+    }
+    nodes
 }
 
 fn is_empty(dir: &Path) -> bool {
@@ -64,9 +80,9 @@ async fn a_session_goes_on_where_the_backup_was_made() {
     let error = first.backup(&file).await.unwrap_err();
     assert!(matches!(error, BackupError::Exists { .. }), "{error}");
 
-    let restored = restore::<Counter>(&file, &dir, &wish("r")).unwrap();
-    assert_eq!((restored.index, restored.backed_up), (done.index, done.instance));
-    assert_ne!(restored.instance, done.instance);
+    let made = restored::<Counter>(&file, &dir).await.unwrap();
+    assert_eq!((made.index, made.backed_up), (done.index, done.instance));
+    assert_ne!(made.instance, done.instance);
     let node = serve(&MemoryNetwork::new(), &dir, "r").await;
     session.through(&node);
     assert_eq!(soon("an answer", session.retry()).await.unwrap(), 42, "it is not executed again");
@@ -81,13 +97,13 @@ async fn a_session_goes_on_where_the_backup_was_made() {
 /// that index and term.
 #[tokio::test]
 async fn outcome_of_another_instance() {
-    let nodes = three(&MemoryNetwork::new()).await;
+    let nodes = forwarding(&MemoryNetwork::new()).await;
     let first = soon("a leader", leader(&nodes)).await;
     first.command(1).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let (file, dir) = (folder.path().join("backup"), folder.path().join("r"));
     let done = soon("a backup", first.backup(&file)).await.unwrap();
-    restore::<Counter>(&file, &dir, &wish("r")).unwrap();
+    restored::<Counter>(&file, &dir).await.unwrap();
     let node = serve(&MemoryNetwork::new(), &dir, "r").await;
     for by in 0..5 {
         first.command(by).await.unwrap();
@@ -110,7 +126,7 @@ async fn outcome_of_another_instance() {
 #[tokio::test]
 async fn nothing_is_left_of_a_backup_that_was_given_up() {
     let network = MemoryNetwork::new();
-    let nodes = three(&network).await;
+    let nodes = forwarding(&network).await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("backup");
     for nth in 0..20 {
@@ -132,7 +148,7 @@ async fn nothing_is_left_of_a_backup_that_was_given_up() {
 #[tokio::test]
 async fn a_client_backs_up_from_whoever_answers() {
     let network = MemoryNetwork::new();
-    let nodes = three(&network).await;
+    let nodes = forwarding(&network).await;
     nodes[0].stop().await.unwrap();
     let rest: Vec<Node<Counter>> = nodes[1..].to_vec();
     let leads = soon("a leader", leader(&rest)).await;
@@ -216,17 +232,17 @@ async fn another_machine_does_not_take_it() {
     soon("a backup", newer.backup(&new)).await.unwrap();
 
     let dir = folder.path().join("r");
-    let error = restore::<Other>(&old, &dir, &wish("r")).unwrap_err();
+    let error = restored::<Other>(&old, &dir).await.unwrap_err();
     assert!(matches!(error, RestoreError::OtherMachine { .. }), "{error}");
-    let error = restore::<Counter>(&new, &dir, &wish("r")).unwrap_err();
+    let error = restored::<Counter>(&new, &dir).await.unwrap_err();
     assert!(error.to_string().contains("has version 7"), "{error}");
     assert!(!dir.exists());
     // A newer machine reads what an older one wrote.
-    restore::<Newer>(&old, &dir, &wish("r")).unwrap();
-    let error = restore::<Newer>(&old, &dir, &wish("r")).unwrap_err();
+    restored::<Newer>(&old, &dir).await.unwrap();
+    let error = restored::<Newer>(&old, &dir).await.unwrap_err();
     assert!(matches!(error, RestoreError::NotEmpty { .. }), "{error}");
     let other = folder.path().join("other");
     fs::create_dir(&other).unwrap();
     assert!(is_empty(&other));
-    restore::<Newer>(&old, &other, &wish("r")).unwrap();
+    restored::<Newer>(&old, &other).await.unwrap();
 }

@@ -10,6 +10,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use common::{soon, until};
@@ -125,6 +126,10 @@ async fn start(folder: &std::path::Path, all: &Addresses, place: usize) -> (Node
         .snapshot_after(Some(100), None)
         .log_keep(10, usize::MAX)
         .snapshot_rate(8 << 20)
+        // So long that nobody campaigns only since this machine has much to do.
+        .heartbeat_interval(Duration::from_millis(100))
+        .min_election_timeout(Duration::from_millis(800))
+        .max_election_timeout(Duration::from_millis(1600))
         .build()
         .unwrap();
     let events = idle.events();
@@ -196,7 +201,7 @@ async fn two_members_get_a_snapshot_at_once_and_a_cut_at_half_sends_little_again
             () = fill(&leader, goes_on..goes_on + 1) => goes_on += 1,
         }
         // So few that the log holds what comes after the snapshot.
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(leader.status().await.term, term, "heartbeats came by");
     assert_eq!(counted.cuts.load(Ordering::SeqCst), 1, "it was cut");

@@ -12,6 +12,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc,
     },
+    time::Duration,
 };
 
 use common::{soon, until};
@@ -97,13 +98,18 @@ impl Snapshots for Slow {
     }
 }
 
-async fn three(network: &MemoryNetwork) -> Vec<(Node<Slow>, Arc<Gate>)> {
+/// With an election timeout of so many milliseconds at least.
+async fn three(network: &MemoryNetwork, timeout: u64) -> Vec<(Node<Slow>, Arc<Gate>)> {
     let mut nodes = Vec::new();
     for name in ["a", "b", "c"] {
         let gate = Arc::<Gate>::default();
         let machine = Slow { value: 0, gate: Arc::clone(&gate) };
         let builder = Node::builder().state_machine(machine).id(name);
-        let builder = builder.transport(network.transport()).peers(["a", "b", "c"]);
+        let builder = builder
+            .transport(network.transport())
+            .peers(["a", "b", "c"])
+            .min_election_timeout(Duration::from_millis(timeout))
+            .max_election_timeout(Duration::from_millis(2 * timeout));
         nodes.push((builder.start().await.unwrap(), gate));
     }
     for (node, _) in &nodes {
@@ -132,7 +138,7 @@ async fn heard(told: mpsc::Receiver<()>) {
 /// heartbeats are answered, which linearizable reads need, and nobody campaigns.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn loop_free_of_snapshot_work() {
-    let nodes = three(&MemoryNetwork::new()).await;
+    let nodes = three(&MemoryNetwork::new(), 800).await;
     for place in [Place::View, Place::Written] {
         let (leader, gate) = leader(&nodes).await;
         leader.command(1).await.unwrap();
@@ -164,7 +170,7 @@ async fn loop_free_of_snapshot_work() {
 async fn stop_meets_snapshot() {
     for place in [Place::View, Place::Written] {
         let network = MemoryNetwork::new();
-        let nodes = three(&network).await;
+        let nodes = three(&network, 150).await;
         let (leader, gate) = leader(&nodes).await;
         leader.command(1).await.unwrap();
         let (told, opens) = gate.shut(place);
@@ -231,7 +237,7 @@ async fn chunk_timeout_resumes() {
     until(&leads, |status| status.first > 60).await;
 
     let (pieces, lost) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
-    let kept = Arc::<Mutex<Vec<(u64, u64)>>>::default();
+    let kept = Arc::<Mutex<Vec<((&str, u64), u64)>>>::default();
     for from in ["a", "b"] {
         let (pieces, lost) = (Arc::clone(&pieces), Arc::clone(&lost));
         network.lose(from, "c", move |envelope| {
@@ -245,7 +251,7 @@ async fn chunk_timeout_resumes() {
             if let Body::Got(got) = &envelope.body
                 && got.progress == Progress::Gap
             {
-                kept.lock().unwrap().push((got.transfer, got.kept));
+                kept.lock().unwrap().push(((from, got.transfer), got.kept));
             }
             false
         });
