@@ -62,7 +62,8 @@ pub struct Settings {
 pub struct SnapshotSettings {
     /// One is taken after so many entries; `None`: their number does not matter.
     pub entries: Option<u64>,
-    /// One is taken after so many bytes of entries; `None`: their size does not matter.
+    /// One is taken after so many bytes of entries, or as many as the newest snapshot has if that has more;
+    /// `None`: their size does not matter.
     pub bytes: Option<u64>,
     /// So many bytes are sent at once.
     pub piece_bytes: usize,
@@ -81,6 +82,16 @@ impl Default for SnapshotSettings {
             window_bytes: 4 << 20,
             rate: None,
         }
+    }
+}
+
+impl SnapshotSettings {
+    /// Whether it is time for one, after so many entries of so many bytes in all since the newest, which has
+    /// this size. A large one is taken less often, so that all that is written for snapshots is never more than
+    /// what is written to the log (dissertation, 5.1.2).
+    pub(crate) fn is_time(&self, entries: u64, bytes: u64, newest: u64) -> bool {
+        self.entries.is_some_and(|most| entries >= most)
+            || self.bytes.is_some_and(|most| bytes >= most.max(newest) && entries > 0)
     }
 }
 
@@ -193,5 +204,24 @@ impl Start {
             }
         }
         Ok(start)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_snapshot_is_taken_less_often() {
+        let policy =
+            SnapshotSettings { entries: Some(100), bytes: Some(1_000), ..Default::default() };
+        assert!(!policy.is_time(99, 999, 0));
+        assert!(policy.is_time(100, 0, 1 << 40), "the time that a start takes is bounded");
+        assert!(policy.is_time(1, 1_000, 1_000));
+        assert!(!policy.is_time(1, 1_999, 2_000));
+        assert!(policy.is_time(1, 2_000, 2_000));
+        assert!(!policy.is_time(0, 1_000, 0), "nothing was applied since");
+        let never = SnapshotSettings { entries: None, bytes: None, ..policy };
+        assert!(!never.is_time(u64::MAX, u64::MAX, 0));
     }
 }

@@ -275,7 +275,8 @@ impl<M: Snapshots> Builder<M> {
 
     /// After how many entries a snapshot is taken, and after how many bytes of them, whichever comes first;
     /// `None` for either: that does not matter. With `None` for both, snapshots are only taken on request,
-    /// and the log grows until then. Default: 1,000,000 entries, 64 MiB.
+    /// and the log grows until then. Where the last snapshot has more bytes, as many are waited for, so that
+    /// snapshots never cost more than the log. Default: 1,000,000 entries, 64 MiB.
     #[must_use]
     pub const fn snapshot_after(mut self, entries: Option<u64>, bytes: Option<u64>) -> Self {
         self.options.snapshot_after_entries = entries;

@@ -55,12 +55,10 @@ impl Replica {
         let Phase::Member(member) = &mut self.phase else { return };
         let bytes: usize = entries.iter().map(Entry::size).sum();
         member.shelf.bytes += bytes as u64;
-        let (bytes, newest) = (member.shelf.bytes, member.shelf.newest.meta.position.index);
         let last = entries.last().map_or(Index::ZERO, |entry| entry.index);
-        let count = last.0.saturating_sub(newest.0);
-        let policy = &self.settings.snapshots;
-        let is_time = policy.entries.is_some_and(|entries| count >= entries)
-            || policy.bytes.is_some_and(|most| bytes >= most && count > 0);
+        let Shelf { newest, bytes, .. } = &member.shelf;
+        let count = last.0.saturating_sub(newest.meta.position.index.0);
+        let is_time = self.settings.snapshots.is_time(count, *bytes, newest.size);
         if is_time {
             self.take_snapshot(false);
         }
