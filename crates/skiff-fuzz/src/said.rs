@@ -8,8 +8,9 @@ use skiff_core::{
     Payload, Position, Round, Term,
 };
 use skiff_transport::{
-    Answer, Ask, Body, Consistency, Envelope, Fetch, Fetched, Found, Genesis, Hello, Joins, Listed,
-    MemberChange, Outcome, Refusal, Request, SessionAsk, Standing,
+    Answer, Ask, Body, Consistency, Envelope, Fetch, Fetched, Found, Genesis, Got, Hello, Joins,
+    Listed, MemberChange, Offer, Outcome, Progress, Refusal, Request, SessionAsk, SnapshotPiece,
+    Standing,
 };
 
 use crate::source::Source;
@@ -307,9 +308,43 @@ pub(crate) fn body(source: &mut Source<'_>, around: &Around<'_>) -> Body {
             let entries = entries(source, prev, around);
             Body::Fetched(Box::new(Fetched { id, found, prev, entries }))
         }
+        5 => snapshot(source, around),
         _ => {
             let term = Term(source.near(around.term.0));
             Body::Raft { term, message: message(source, around) }
+        }
+    }
+}
+
+/// Something of a snapshot: what it is, some of it, or how far somebody is with it.
+fn snapshot(source: &mut Source<'_>, around: &Around<'_>) -> Body {
+    let transfer = u64::from(source.byte() % 4);
+    match source.pick(3) {
+        0 => Body::Offer(Box::new(Offer {
+            transfer,
+            position: around.position(source),
+            time: LogTime(source.number()),
+            membership: membership(source),
+            terms: source.list(4, |source| (Index(source.number()), Term(source.number()))),
+            machine_version: u32::from(source.byte() > 240),
+            codec: if source.byte() < 240 { "msgpack-named".to_owned() } else { source.text(20) },
+            size: source.near(30),
+            checksum: u32::from_le_bytes(source.array()),
+        })),
+        1 => {
+            let offset = if source.flag() { 0 } else { source.number() };
+            let bytes = Bytes::copy_from_slice(source.bytes(100));
+            Body::Piece(Box::new(SnapshotPiece { transfer, offset, bytes }))
+        }
+        _ => {
+            let progress = match source.pick(5) {
+                0 => Progress::Going,
+                1 => Progress::Gap,
+                2 => Progress::Done,
+                3 => Progress::Refused,
+                _ => Progress::Failed,
+            };
+            Body::Got(Box::new(Got { transfer, kept: source.number(), progress }))
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Snapshot files of any content: refused, or read as they are.
 
 use skiff_core::Position;
-use skiff_storage::SnapshotStore;
-use skiff_wal::{disk::sim::SimDisk, inspect::Inspection};
+use skiff_storage::{SnapshotSource, SnapshotStore};
+use skiff_wal::{backup::Backup, disk::sim::SimDisk, inspect::Inspection};
 
 use crate::{
     folder::{self, snapshot_name},
@@ -42,6 +42,18 @@ fn sound(source: &mut Source<'_>) -> Vec<u8> {
     disk.content(&snapshot_name(EXAMPLE.0, EXAMPLE.1)).unwrap_or_default()
 }
 
+/// As a backup it is refused, or read as it is, whatever it is called.
+fn read_as_backup(content: &[u8]) {
+    let disk = SimDisk::new();
+    disk.put("backup", content.to_vec());
+    let Ok(backup) = Backup::of(disk, "backup") else { return };
+    if backup.verify().is_err() {
+        return;
+    }
+    let state = backup.read_whole();
+    assert!(state.is_ok_and(|state| content.ends_with(&state)), "another state was read");
+}
+
 fn change(mut content: Vec<u8>, source: &mut Source<'_>) -> Vec<u8> {
     while !source.is_empty() && !content.is_empty() {
         let at = usize::from(source.short()) % content.len();
@@ -55,6 +67,7 @@ fn change(mut content: Vec<u8>, source: &mut Source<'_>) -> Vec<u8> {
 }
 
 fn read(content: Vec<u8>) {
+    read_as_backup(&content);
     let disk = SimDisk::new();
     let opened = folder::open(&disk);
     // What a file is called follows from what it holds, wherever that is readable.
