@@ -499,7 +499,7 @@ pub(crate) struct Demo {
 }
 
 #[derive(Args, Debug)]
-#[command(group = ArgGroup::new("mode").required(true).multiple(true).args(["memory", "durable", "reads"]))]
+#[command(group = ArgGroup::new("mode").required(true).multiple(true).args(["memory", "durable", "reads", "snapshot"]))]
 pub(crate) struct Bench {
     /// Three nodes in this process, nothing on disk
     #[arg(long)]
@@ -510,6 +510,10 @@ pub(crate) struct Bench {
     /// Three such processes, and linearizable reads through those that do not lead
     #[arg(long)]
     pub(crate) reads: bool,
+    /// Three such processes with a state of this size, as in 1GiB: commands while a snapshot of it is taken and
+    /// sent, and without
+    #[arg(long, value_parser = sizes::parse, value_name = "SIZE")]
+    pub(crate) snapshot: Option<u64>,
     /// How many callers at a time, separated by commas: each is measured
     #[arg(long, value_delimiter = ',', default_value = "1,64,256,1024", value_parser = clap::value_parser!(u32).range(1..=65_536), value_name = "COUNTS")]
     pub(crate) clients: Vec<u32>,

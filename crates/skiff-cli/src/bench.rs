@@ -5,6 +5,7 @@ mod durable;
 mod floor;
 mod memory;
 mod row;
+mod snapshots;
 mod switches;
 
 use tokio::runtime::Builder;
@@ -22,6 +23,9 @@ pub(crate) fn run(args: &Bench) -> Result<(), Failure> {
         }
         if args.durable {
             durable::measure_writes(args, |row| tell(args, &mut rows, row)).await?;
+        }
+        if let Some(bytes) = args.snapshot {
+            snapshots::measure(args, bytes, |row| tell(args, &mut rows, row)).await?;
         }
         if args.reads {
             durable::measure_reads(args, |row| tell(args, &mut rows, row)).await?;

@@ -35,12 +35,14 @@ fn a_demonstration_with_too_little_to_do_is_wrong_usage() {
 
 #[test]
 fn the_measurement_prints_one_object_a_line() {
-    prints_one_object_a_line("--memory");
-    prints_one_object_a_line("--reads");
+    prints_one_object_a_line(&["--memory", "--clients", "1,8"]);
+    prints_one_object_a_line(&["--reads", "--clients", "1,8"]);
+    // With it and without it.
+    prints_one_object_a_line(&["--snapshot", "4MiB", "--clients", "8"]);
 }
 
-fn prints_one_object_a_line(mode: &str) {
-    let output = skiff(&["bench", mode, "--clients", "1,8", "--seconds", "200ms", "--json"]);
+fn prints_one_object_a_line(mode: &[&str]) {
+    let output = skiff(&[&["bench", "--seconds", "200ms", "--json"], mode].concat());
     assert!(output.status.success(), "{}", said(&output));
     let text = String::from_utf8(output.stdout).unwrap();
     let lines: Vec<serde_json::Value> =

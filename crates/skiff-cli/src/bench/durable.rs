@@ -22,17 +22,17 @@ const KEYS: u32 = 4096;
 const VALUE: usize = 57;
 
 /// The processes, and who asks them.
-struct Setup {
-    cluster: LocalCluster,
-    client: Client<Kv>,
-    leader: usize,
+pub(super) struct Setup {
+    pub(super) cluster: LocalCluster,
+    pub(super) client: Client<Kv>,
+    pub(super) leader: usize,
     /// Those whose context switches count.
-    processes: Vec<u32>,
+    pub(super) processes: Vec<u32>,
 }
 
 impl Setup {
-    async fn start(args: &Bench) -> Result<Self, Failure> {
-        let mut cluster = LocalCluster::start(args.dir.as_deref(), false, &[]).await?;
+    pub(super) async fn start(args: &Bench, options: &[&str]) -> Result<Self, Failure> {
+        let mut cluster = LocalCluster::start(args.dir.as_deref(), false, options).await?;
         let (folder, kind) = (cluster.folder(), cluster.file_system());
         say::aside(format_args!("three processes, their data in {} ({kind})", folder.display()));
         let (leader, _) = cluster.leader().await?;
@@ -47,7 +47,7 @@ pub(crate) async fn measure_writes(
     args: &Bench,
     mut tell: impl FnMut(Row) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let setup = Setup::start(args).await?;
+    let setup = Setup::start(args, &[]).await?;
     let folder = setup.cluster.folder();
     for clients in &args.clients {
         let before = floor::of_a_durable_command(folder)?;
@@ -61,7 +61,7 @@ pub(crate) async fn measure_writes(
     Ok(())
 }
 
-async fn put(client: Client<Kv>, number: u32) -> Result<(), String> {
+pub(super) async fn put(client: Client<Kv>, number: u32) -> Result<(), String> {
     let command = Command::put(key(number), vec![b'v'; VALUE]);
     client.command(command).await.map(drop).map_err(|error| error.to_string())
 }
@@ -70,7 +70,7 @@ pub(crate) async fn measure_reads(
     args: &Bench,
     mut tell: impl FnMut(Row) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let setup = Setup::start(args).await?;
+    let setup = Setup::start(args, &[]).await?;
     for number in 0..KEYS {
         put(setup.client.clone(), number).await.map_err(Failure::failed)?;
     }
