@@ -48,7 +48,7 @@ impl Raft {
         log(&local.log, to);
         disk(&local.disk, local, to);
         let machine = &local.machine;
-        (machine.applied(), machine.handed(), &machine.batches).hash(to);
+        (machine.applied(), machine.handed(), machine.marked(), &machine.batches).hash(to);
         (&machine.proposals, &machine.reads, &machine.restore, local.snapshot).hash(to);
         list(local.loads.under_way.values(), to);
         local.members.later.hash(to);

@@ -100,6 +100,12 @@ pub enum Input {
         /// The last index applied.
         index: Index,
     },
+    /// The state machine, which is durable by itself, has everything up to this index also after a
+    /// crash.
+    Marked {
+        /// The last index it has.
+        index: Index,
+    },
     /// A snapshot of this node's own machine is durable.
     SnapshotTaken {
         /// The last entry it covers.

@@ -21,6 +21,8 @@ pub(crate) struct Machine {
     applied: Index,
     /// It was handed everything up to here.
     handed: Index,
+    /// It has everything up to here after a crash, if it is durable by itself.
+    marked: Option<Index>,
     /// What it was handed and has not finished: last index and bytes of each batch.
     pub(crate) batches: VecDeque<(Index, usize)>,
     batch_bytes: usize,
@@ -51,10 +53,11 @@ pub(crate) enum Work {
 }
 
 impl Machine {
-    pub(crate) const fn new(applied: Index) -> Self {
+    pub(crate) const fn new(applied: Index, marked: Option<Index>) -> Self {
         Self {
             applied,
             handed: applied,
+            marked,
             batches: VecDeque::new(),
             batch_bytes: 0,
             proposals: VecDeque::new(),
@@ -70,6 +73,15 @@ impl Machine {
 
     pub(crate) const fn handed(&self) -> Index {
         self.handed
+    }
+
+    pub(crate) const fn marked(&self) -> Option<Index> {
+        self.marked
+    }
+
+    /// It has everything up to here after a crash.
+    pub(crate) fn mark(&mut self, index: Index) {
+        self.marked = self.marked.map(|marked| marked.max(index.min(self.applied)));
     }
 
     /// A request was appended at `index`.
@@ -142,6 +154,7 @@ impl Machine {
         if self.restore == Some(Restore::UnderWay(position)) {
             self.restore = None;
             self.applied_to(position.index);
+            self.mark(position.index);
         }
     }
 

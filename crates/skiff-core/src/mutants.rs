@@ -232,6 +232,18 @@ mutants! {
     EvictsASession,
     /// What a command of a session answered is kept only where somebody waits for it.
     AnswersStayWithTheLeader,
+
+    // Machines that are durable by themselves.
+    /// The log is compacted beyond what the machine has after a crash.
+    CompactsUnmarked,
+    /// A mark names one entry more than is in the machine's data.
+    MarkTooHigh,
+    /// A mark holds no sessions.
+    MarkWithoutSessions,
+    /// What a machine has stored since its mark is applied to it again.
+    StoredAppliedAgain,
+    /// What commands of sessions answered since the mark is not remembered.
+    StoredAnswersForgotten,
 }
 
 #[cfg(feature = "mutants")]

@@ -63,8 +63,8 @@ impl Raft {
     pub fn new(now: Instant, config: Config, recovered: Recovered) -> Result<Self, StartError> {
         config.validate()?;
         let log = Log::new(&recovered, config.cache_bytes)?;
-        let Recovered { hard_state, base, membership, memberships, applied, snapshot, .. } =
-            recovered;
+        let Recovered { hard_state, base, membership, memberships, .. } = recovered;
+        let Recovered { applied, marked, snapshot, .. } = recovered;
         let rng = Rng::new(config.seed);
         let mut local = Local {
             config,
@@ -74,7 +74,7 @@ impl Raft {
             members: MembershipHistory::new(base.index, membership, memberships),
             snapshot: if snapshot.index > base.index { snapshot } else { base },
             disk: Disk::new(hard_state),
-            machine: Machine::new(applied),
+            machine: Machine::new(applied, marked),
             loads: Loads::default(),
             outbox: Outbox::default(),
             rng,
@@ -132,6 +132,7 @@ impl Raft {
             Input::Persisted { write } => self.persisted(write),
             Input::Loaded { load, result } => self.loaded(load, result),
             Input::Applied { index } => self.local.machine.applied_to(index),
+            Input::Marked { index } => self.marked(index),
             Input::SnapshotTaken { position } => self.snapshot_taken(position),
             Input::SnapshotReceived { position, membership, time, terms } => {
                 self.snapshot_received(position, membership, time, terms);

@@ -46,6 +46,22 @@ impl Raft {
         Some(SnapshotPoint { position, membership, terms: local.log.terms_to(position.index) })
     }
 
+    /// Where a state machine stands that is durable by itself, after all work that was polled for it so
+    /// far, with the members in force there. `None` while it is about to be given another state.
+    #[must_use]
+    pub fn mark_point(&self) -> Option<(Position, Membership)> {
+        let local = &self.local;
+        let position = local.log.position_at(local.machine.handed())?;
+        let membership = || Membership::clone(local.members.at(position.index));
+        (!local.machine.restores()).then(|| (position, membership()))
+    }
+
+    /// The machine has everything up to here also after a crash.
+    pub(crate) fn marked(&mut self, index: Index) {
+        self.local.machine.mark(index);
+        self.compact();
+    }
+
     /// A snapshot of the machine here is durable.
     pub(crate) fn snapshot_taken(&mut self, position: Position) {
         let local = &mut self.local;
@@ -149,7 +165,7 @@ impl Raft {
 
 impl Local {
     /// Compacts the log behind the newest snapshot, but for a trailing window, and never beyond
-    /// `held`, nor beyond what the machine has applied.
+    /// `held`, nor beyond what the machine has applied, or has after a crash if it is durable by itself.
     fn compact(&mut self, held: Index) {
         let window = self.log.window_start(self.config.keep_entries, self.config.keep_bytes);
         let applied = if planted(Mutant::CompactsUnapplied) {
@@ -157,6 +173,8 @@ impl Local {
         } else {
             self.machine.applied().min(self.snapshot.index)
         };
+        let marked = self.machine.marked().filter(|_| !planted(Mutant::CompactsUnmarked));
+        let applied = applied.min(marked.unwrap_or(applied));
         let to = applied.min(self.log.durable()).min(window).min(held);
         if to <= self.log.base().index {
             return;

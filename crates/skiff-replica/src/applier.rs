@@ -2,19 +2,24 @@
 
 use std::{
     any::Any,
+    collections::BTreeMap,
     io::Read,
     mem,
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
 use bytes::Bytes;
-use skiff_core::{Apply, Entry, Index, Payload, Token};
+use skiff_core::{
+    Apply, Entry, Index, Payload, Token,
+    mutants::{Mutant, planted},
+};
 use skiff_storage::InstanceId;
 use thiserror::Error;
 
 use crate::{
     machine::{
-        Batch, Encoded, MachineError, Mark, Opened, Progress, Queries, SnapshotWriter, Snapshots,
+        Batch, Encoded, MachineError, Malformed, Mark, Opened, Progress, Queries, SnapshotWriter,
+        Snapshots, Stored,
     },
     refused::{Outcome, Refused},
     replica::GENESIS,
@@ -34,6 +39,8 @@ pub struct Applier<M> {
     /// The last entry that is in the sessions: behind what is applied while a machine that is durable by
     /// itself is further than its mark.
     sessions_at: Index,
+    /// What commands of sessions answered that are in the machine's data and not yet in the sessions.
+    stored: BTreeMap<Index, Bytes>,
     answers: Vec<Answer>,
     failed: Option<ApplyError>,
 }
@@ -54,28 +61,76 @@ impl<M: Snapshots> Applier<M> {
     #[must_use]
     pub fn new(machine: M) -> Self {
         let opened = machine.opened_at();
+        Self::opened(machine, &opened)
+    }
+
+    /// An applier of this machine, which was opened like this.
+    fn opened(machine: M, opened: &Opened) -> Self {
         let mut applier = Self {
             machine,
             instance: InstanceId::default(),
             applied: Index::ZERO,
             sessions: Sessions::default(),
             sessions_at: Index::ZERO,
+            stored: BTreeMap::new(),
             answers: Vec::new(),
             failed: None,
         };
-        if let Opened::At { mark, stored } = opened {
-            applier.instance = mark.instance;
-            applier.sessions_at = mark.position.index;
-            applier.applied = applier.sessions_at.max(stored);
-            match Sessions::decode(&mark.sessions) {
-                Ok(sessions) => applier.sessions = sessions,
-                Err(error) => {
-                    let (index, reason) = (applier.applied, error.reason);
-                    applier.failed = Some(ApplyError { index, reason });
-                }
-            }
+        if let Err(error) = applier.go_on(opened) {
+            let (index, reason) = (applier.applied, error.reason);
+            applier.failed = Some(ApplyError { index, reason });
         }
         applier
+    }
+
+    /// Goes on where the machine stood when it was opened.
+    fn go_on(&mut self, opened: &Opened) -> Result<(), Malformed> {
+        let Opened::At { mark, stored } = opened else { return Ok(()) };
+        self.instance = mark.instance;
+        self.sessions_at = mark.position.index;
+        self.applied = mark.position.index;
+        self.sessions = Sessions::decode(&mark.sessions)?;
+        for one in stored {
+            let one = Stored::decode(one)?;
+            if !planted(Mutant::StoredAppliedAgain) {
+                self.applied = self.applied.max(one.last);
+            }
+            self.stored.extend(one.answers);
+        }
+        Ok(())
+    }
+
+    /// Lets the machine make all that it was given so far durable, with this mark and the sessions.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot, or has not applied just everything up to the mark.
+    pub fn checkpoint(&mut self, mark: Mark) -> Result<(), MachineError> {
+        if let Some(failed) = &self.failed {
+            return Err(MachineError::new(failed));
+        }
+        self.must_stand_at(mark.position.index)?;
+        let bare = planted(Mutant::MarkWithoutSessions);
+        let sessions = if bare { Bytes::new() } else { self.sessions.encode() };
+        let mut mark = mark.with_sessions(sessions);
+        if planted(Mutant::MarkTooHigh) {
+            mark.position.index = mark.position.index.next();
+        }
+        let result = catch(|| self.machine.checkpoint(mark));
+        if let Err(error) = &result {
+            let (index, reason) = (self.applied, error.reason.clone());
+            self.failed = Some(ApplyError { index, reason });
+        }
+        result
+    }
+
+    fn must_stand_at(&self, index: Index) -> Result<(), MachineError> {
+        let applied = self.applied;
+        if applied == index && self.sessions_at == index {
+            return Ok(());
+        }
+        let reason = format!("the machine stands at {applied}, and was wanted at {index}");
+        Err(MachineError { reason })
     }
 
     /// The machine, to read from.
@@ -148,7 +203,7 @@ impl<M: Snapshots> Applier<M> {
         let (machine, sessions) = (&mut self.machine, &mut self.sessions);
         let batch = Batch::new(self.instance, entries, waiting, sessions, &mut progress, responses);
         let done = catch(|| machine.apply_batch(batch));
-        let Progress { current, pending, answers } = progress;
+        let Progress { current, pending, answers, .. } = progress;
         done.map_err(|error| ApplyError { index: current, reason: error.reason })?;
         if current < last_command(entries) {
             let reason = "the machine left commands of a batch unapplied".to_owned();
@@ -172,7 +227,9 @@ impl<M: Snapshots> Applier<M> {
             if let Payload::Session(bytes) = &entry.payload {
                 let entry_of = SessionEntry::decode(bytes)
                     .map_err(|error| ApplyError { index, reason: error.reason })?;
-                self.sessions.remember(entry, entry_of);
+                let answer = self.stored.remove(&index);
+                let answer = answer.filter(|_| !planted(Mutant::StoredAnswersForgotten));
+                self.sessions.remember(entry, entry_of, answer.as_ref());
             }
         }
         let last = stored.last().map_or(self.sessions_at, |entry| entry.index);
@@ -222,11 +279,7 @@ impl<M: Snapshots> Applier<M> {
         if let Some(failed) = &self.failed {
             return Err(MachineError::new(failed));
         }
-        if self.applied != upto || self.sessions_at != upto {
-            let applied = self.applied;
-            let reason = format!("the machine stands at {applied}, a view at {upto} was wanted");
-            return Err(MachineError { reason });
-        }
+        self.must_stand_at(upto)?;
         let (head, view) = (self.sessions.head(), catch(|| self.machine.snapshot())?);
         Ok(Box::new(move |to| {
             to.write_all(&head)?;
@@ -265,6 +318,7 @@ impl<M: Snapshots> Applier<M> {
             Ok(()) => {
                 (self.instance, self.applied, self.failed) = (instance, applied, None);
                 (self.sessions, self.sessions_at) = (sessions, applied);
+                self.stored.clear();
                 self.answers.clear();
             }
             Err(error) => {

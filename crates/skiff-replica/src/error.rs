@@ -56,6 +56,22 @@ pub enum StartError {
         /// The store's.
         store: InstanceId,
     },
+    /// What the machine has applied last is something else in the log.
+    #[error(
+        "the state machine has applied {machine}, but the log has {log} there: put back the log and the machine that belong together"
+    )]
+    OtherLog {
+        /// What the machine has applied.
+        machine: Position,
+        /// What the log holds.
+        log: Position,
+    },
+    /// What the machine has kept for Skiff cannot be read.
+    #[error("what the state machine has kept of its place in the log cannot be read: {reason}")]
+    Mark {
+        /// Why.
+        reason: String,
+    },
     /// The machine holds data, the directory is new.
     #[error(
         "the state machine holds data of instance {machine}, but the node's directory is new: use the directory that belongs to it, or adopt its state"
@@ -122,7 +138,7 @@ pub enum ReplicaError {
     /// The machine could not give or take its state.
     #[error("the state machine cannot {action} its state: {reason}")]
     MachineState {
-        /// "give" or "take".
+        /// "give", "take" or "keep".
         action: &'static str,
         /// What it said.
         reason: String,

@@ -149,6 +149,13 @@ pub enum Input {
         /// The last index applied.
         index: Index,
     },
+    /// The answer to a [`Job::Checkpoint`](crate::Job::Checkpoint): durable, or why not.
+    Checkpointed {
+        /// Up to where.
+        position: Position,
+        /// Why not, in words.
+        result: Result<(), String>,
+    },
     /// The machine could not apply this entry, and applies no more.
     MachineFailed {
         /// The entry.

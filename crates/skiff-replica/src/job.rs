@@ -23,6 +23,7 @@ use crate::{error::ReplicaError, event::Event, machine::Mark, pieces::Piece, ref
 /// | pieces | [`KeepPiece`](Self::KeepPiece), [`ForgetPieces`](Self::ForgetPieces) | `PieceKept` |
 /// | machine | [`Capture`](Self::Capture), [`Restore`](Self::Restore) | `Captured`, `Restored` |
 /// | | [`RestoreSnapshot`](Self::RestoreSnapshot) | `Restored` |
+/// | | [`Checkpoint`](Self::Checkpoint) | `Checkpointed` |
 /// | | [`TakeSnapshot`](Self::TakeSnapshot): the view; it is written elsewhere | `SnapshotTaken` |
 /// | | [`Apply`](Self::Apply) | `Applied`, `MachineFailed`; `Responded` for remote tokens |
 /// | | [`Query`](Self::Query) | `Responded` |
@@ -104,6 +105,12 @@ pub enum Job {
         position: Position,
         /// Whose machine it is.
         node: NodeId,
+    },
+    /// Make all that the machine was handed before durable in it, with this mark and the sessions
+    /// ([`Applier::checkpoint`](crate::Applier::checkpoint)).
+    Checkpoint {
+        /// The mark.
+        mark: Box<Mark>,
     },
     /// Take a view of the machine as it stands, quickly, and write it into the store elsewhere, at
     /// leisure ([`write_snapshot`](crate::write_snapshot)).

@@ -43,7 +43,7 @@ pub use pieces::{Incoming, Piece, read_piece, restore_snapshot, write_snapshot};
 pub use refused::{EntryPosition, Leader, Outcome, Refused};
 pub use replica::Replica;
 pub use sessions::{Answer, Limits, Proposal, SessionEntry, SessionId, Sessions};
-pub use settings::{CommandCheck, MachineFormat, Settings, SnapshotSettings, Start};
+pub use settings::{CommandCheck, MachineFormat, MarkSettings, Settings, SnapshotSettings, Start};
 pub use skiff_core as core;
 pub use skiff_core::{Apply, Index, Instant, LogTime, Position, Term, Token};
 pub use skiff_storage as storage;

@@ -10,6 +10,7 @@ pub use batch::Batch;
 pub(crate) use batch::Progress;
 pub use encoded::{Encoded, Malformed, Raw};
 pub use keeps_nothing::KeepsNothing;
+pub(crate) use mark::Stored;
 pub use mark::{Mark, Opened};
 use skiff_core::{Index, LogTime, Position, Term};
 use skiff_storage::InstanceId;

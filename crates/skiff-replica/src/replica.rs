@@ -8,6 +8,7 @@ mod fetching;
 mod founding;
 mod genesis;
 mod leaving;
+mod marks;
 mod member;
 mod mending;
 mod peering;
@@ -94,6 +95,8 @@ pub struct Replica {
     trail: Trail,
     /// It is to stop as soon as others can do without it.
     leaving: Option<Leaving>,
+    /// Where the machine stood when it was opened or given a state: its mark, and what it had stored.
+    opened_at: (Index, Index),
     /// What store and machine said when they failed.
     store_said: Option<String>,
     machine_said: Option<String>,
@@ -149,6 +152,7 @@ impl Replica {
             vacancy: Vacancy::default(),
             trail: Trail::new(log.last.index),
             leaving: None,
+            opened_at: (Index::ZERO, Index::ZERO),
             store_said: None,
             machine_said: None,
             stopped: false,
@@ -243,6 +247,7 @@ impl Replica {
             Input::Captured { result } => self.captured(result),
             Input::Restored { result } => self.restored(result),
             Input::Applied { index } => self.applied(index),
+            Input::Checkpointed { position, result } => self.checkpointed(position, result),
             Input::MachineFailed { index, reason } => self.machine_failed(index, reason),
             Input::Responded { token, result } => self.responded(token, result),
             Input::Leave => self.leave(),
@@ -280,7 +285,11 @@ impl Replica {
         let leaving = self.leaving.as_ref().map(Leaving::until);
         let (links, calls) = (self.links.deadline(), self.calls.deadline());
         let (transfers, copies) = (self.transfers.deadline(), self.copies.deadline());
-        let all = [core, hello, links, calls, self.held_until, leaving, transfers, copies];
+        let marks = match &self.phase {
+            Phase::Member(member) => member.marks.deadline(),
+            _ => None,
+        };
+        let all = [core, hello, links, calls, self.held_until, leaving, transfers, copies, marks];
         all.into_iter().flatten().min()
     }
 
@@ -333,6 +342,7 @@ impl Replica {
         self.mend_on();
         self.tend_transfers();
         self.tend_copies();
+        self.tend_marks();
         if self.held_until.is_some_and(|at| at <= self.now) {
             self.release_held();
         }
@@ -345,6 +355,9 @@ impl Replica {
     fn stop(&mut self, result: Result<(), ReplicaError>) {
         if self.stopped {
             return;
+        }
+        if result.is_ok() {
+            self.last_mark();
         }
         for token in self.calls.find(|_, stage| !matches!(stage, Stage::Done)) {
             self.refuse_at_stop(token);

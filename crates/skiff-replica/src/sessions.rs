@@ -185,14 +185,17 @@ impl Sessions {
         }
     }
 
-    /// An entry was applied before, and what it answered is not known.
-    pub(crate) fn remember(&mut self, entry: &Entry, what: SessionEntry) {
+    /// An entry was applied before; this is what it answered, if that was kept.
+    pub(crate) fn remember(&mut self, entry: &Entry, what: SessionEntry, answer: Option<&Bytes>) {
         match what {
             SessionEntry::Begin { timeout, limits } => {
                 self.begin(entry.index, entry.time, timeout, limits);
             }
             SessionEntry::Command { session, number, .. } => {
-                self.judge(session, number, entry.time);
+                let verdict = self.judge(session, number, entry.time);
+                if let (Verdict::Execute, Some(answer)) = (verdict, answer) {
+                    self.executed(session, number, answer);
+                }
             }
             SessionEntry::End { session } => self.end(session),
         }

@@ -55,6 +55,29 @@ pub struct Settings {
     pub sessions_bytes: u64,
     /// When snapshots are taken, and how they are sent.
     pub snapshots: SnapshotSettings,
+    /// When a machine that is durable by itself makes its data durable.
+    pub marks: MarkSettings,
+}
+
+/// When a machine that is durable by itself makes its data durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MarkSettings {
+    /// Whether it is durable by itself ([`Snapshots::KEEPS_MARKS`]).
+    pub kept: bool,
+    /// After so many entries.
+    pub entries: u64,
+    /// After so many bytes of entries.
+    pub bytes: u64,
+    /// When nothing has come for so long, in nanoseconds.
+    pub idle: u64,
+}
+
+impl MarkSettings {
+    /// The defaults for machine `M`.
+    #[must_use]
+    pub const fn of<M: Snapshots>() -> Self {
+        Self { kept: M::KEEPS_MARKS, entries: 65_536, bytes: 16 << 20, idle: 1_000_000_000 }
+    }
 }
 
 /// When snapshots are taken, and how they are sent.
@@ -120,6 +143,7 @@ impl Settings {
             sessions_max: 65_536,
             sessions_bytes: 64 << 20,
             snapshots: SnapshotSettings::default(),
+            marks: MarkSettings::of::<M>(),
         }
     }
 }

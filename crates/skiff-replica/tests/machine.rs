@@ -250,7 +250,7 @@ impl Encoded for Byte {
 struct Engine<S> {
     bytes: Vec<u8>,
     mark: Option<Vec<u8>>,
-    stored: Index,
+    stored: Vec<Bytes>,
     transactions: usize,
     forgets_to_answer: bool,
     _store: std::marker::PhantomData<S>,
@@ -268,7 +268,6 @@ impl<S: Send + Sync + 'static> StateMachine for Engine<S> {
 
 impl<S: Send + Sync + 'static> Snapshots for Engine<S> {
     fn apply_batch(&mut self, mut batch: Batch<'_, Self>) -> Result<(), MachineError> {
-        let last = batch.last();
         while let Some((command, at)) = batch.next_command()? {
             let response = self.apply(command, at);
             if !self.forgets_to_answer {
@@ -276,7 +275,7 @@ impl<S: Send + Sync + 'static> Snapshots for Engine<S> {
             }
         }
         self.transactions += 1;
-        self.stored = last.index;
+        self.stored.push(batch.stored()?);
         Ok(())
     }
 
@@ -288,14 +287,15 @@ impl<S: Send + Sync + 'static> Snapshots for Engine<S> {
     fn restore(&mut self, from: &mut dyn Read, mark: Mark) -> Result<(), MachineError> {
         self.bytes.clear();
         from.read_to_end(&mut self.bytes)?;
-        self.stored = mark.position.index;
+        self.stored.clear();
         self.mark = Some(mark.encode().to_vec());
         Ok(())
     }
 
     fn opened_at(&self) -> Opened {
         let mark = self.mark.as_ref().and_then(|mark| Mark::decode(mark).ok());
-        mark.map_or(Opened::Empty, |mark| Opened::At { mark: Box::new(mark), stored: self.stored })
+        let stored = self.stored.clone();
+        mark.map_or(Opened::Empty, |mark| Opened::At { mark: Box::new(mark), stored })
     }
 }
 
@@ -312,7 +312,7 @@ fn an_engine_applies_a_batch_at_once_and_is_not_given_it_again() {
     let kept = Engine::<String> {
         bytes: bytes.clone(),
         mark: mark.clone(),
-        stored: *stored,
+        stored: stored.clone(),
         ..Engine::default()
     };
     let mut reopened = Applier::new(kept);

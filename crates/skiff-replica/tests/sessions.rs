@@ -6,8 +6,9 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use skiff_core::{Entry, Membership, NodeId, Payload};
 use skiff_replica::{
-    Applier, Apply, At, Call, Encoded, Index, InstanceId, Limits, LogTime, Mark, Opened, Outcome,
-    Position, Refused, SessionAsk, SessionEntry, SessionId, Snapshots, StateMachine, Term, Token,
+    Applier, Apply, At, Batch, Call, Encoded, Index, InstanceId, Limits, LogTime, MachineError,
+    Mark, Opened, Position, Refused, SessionAsk, SessionEntry, SessionId, Snapshots, StateMachine,
+    Term, Token,
 };
 use world::{Answer, PATIENCE, SECOND, World, followers};
 
@@ -120,7 +121,7 @@ fn decide_at_apply_not_before() {
 struct Durable {
     sum: Sum,
     mark: Mark,
-    stored: Index,
+    stored: Vec<Bytes>,
 }
 
 impl StateMachine for Durable {
@@ -128,32 +129,42 @@ impl StateMachine for Durable {
     type Response = i64;
 
     fn apply(&mut self, by: i64, at: At) -> i64 {
-        self.stored = at.index;
         self.sum.apply(by, at)
     }
 }
 
 impl Snapshots for Durable {
-    fn snapshot(&self) -> Result<skiff_replica::SnapshotWriter, skiff_replica::MachineError> {
-        Err(skiff_replica::MachineError::new("it is not asked to"))
+    fn apply_batch(&mut self, mut batch: Batch<'_, Self>) -> Result<(), MachineError> {
+        while let Some((by, at)) = batch.next_command()? {
+            let response = self.apply(by, at);
+            batch.respond(response);
+        }
+        self.stored.push(batch.stored()?);
+        Ok(())
     }
 
-    fn restore(
-        &mut self,
-        _: &mut dyn std::io::Read,
-        _: Mark,
-    ) -> Result<(), skiff_replica::MachineError> {
-        Err(skiff_replica::MachineError::new("it is not asked to"))
+    fn snapshot(&self) -> Result<skiff_replica::SnapshotWriter, MachineError> {
+        Err(MachineError::new("it is not asked to"))
+    }
+
+    fn restore(&mut self, _: &mut dyn std::io::Read, _: Mark) -> Result<(), MachineError> {
+        Err(MachineError::new("it is not asked to"))
+    }
+
+    fn checkpoint(&mut self, mark: Mark) -> Result<(), MachineError> {
+        self.mark = mark;
+        self.stored.clear();
+        Ok(())
     }
 
     fn opened_at(&self) -> Opened {
-        Opened::At { mark: Box::new(self.mark.clone()), stored: self.stored }
+        Opened::At { mark: Box::new(self.mark.clone()), stored: self.stored.clone() }
     }
 }
 
 #[test]
 fn sessions_with_durable_machine() {
-    let machine = Durable { sum: Sum::default(), mark: mark(0), stored: Index(0) };
+    let machine = Durable { sum: Sum::default(), mark: mark(0), stored: Vec::new() };
     let mut applier = Applier::new(machine);
     apply(&mut applier, vec![begin(1), in_session(2, 1, 1, 10), in_session(3, 1, 2, 100)]);
     let (kept, tables) = (applier.machine().clone(), applier.sessions().encode());
@@ -162,12 +173,18 @@ fn sessions_with_durable_machine() {
     assert_eq!(applier.applied(), Index(3));
     apply(&mut applier, vec![begin(1), in_session(2, 1, 1, 10), in_session(3, 1, 2, 100)]);
     let told = apply(&mut applier, vec![in_session(4, 1, 2, 100), in_session(5, 1, 1, 10)]);
-    assert_eq!(told, [Err(Refused::ResponseLost), Err(Refused::Acknowledged)]);
-    assert_eq!(Refused::ResponseLost.outcome(), Outcome::AppliedResponseLost);
+    assert_eq!(told, [answered(110), Err(Refused::Acknowledged)]);
     assert_eq!(applier.machine().sum.value, 110, "neither was executed again");
-    // With the sessions in the mark nothing is lost.
-    let mark = mark(3).with_sessions(tables);
-    let mut applier = Applier::new(Durable { mark, ..kept });
+    // Its tables are those of a node that was never started again.
+    let mut again = Applier::new(kept.clone());
+    apply(&mut again, vec![begin(1), in_session(2, 1, 1, 10), in_session(3, 1, 2, 100)]);
+    assert_eq!(again.sessions().encode(), tables);
+    // A checkpoint has all of it in its mark.
+    again.checkpoint(mark(3)).expect("it stands there");
+    assert_eq!(again.machine().mark.sessions, tables);
+    assert!(again.checkpoint(mark(4)).is_err(), "it does not stand there");
+    let kept = again.machine().clone();
+    let mut applier = Applier::new(kept);
     assert_eq!(apply(&mut applier, vec![in_session(4, 1, 2, 100)]), [answered(110)]);
     assert_eq!(applier.machine().sum.value, 110);
 }

@@ -8,6 +8,7 @@ pub mod crash_points;
 pub mod explore;
 mod failure;
 mod hash;
+mod kept;
 pub mod linearizability;
 pub mod mutants;
 pub mod plan;

@@ -384,4 +384,21 @@ pub const TABLE: &[Row] = &[
     row(Mutant::AnswersStayWithTheLeader, "answers-stay-with-the-leader",
         "Nodes hold different answers, and a new leader has lost those of the old.",
         "sessions", "retry-across-failover-once"),
+
+    // Machines that are durable by themselves.
+    row(Mutant::CompactsUnmarked, "compacts-unmarked",
+        "After a crash a machine finds the log gone that it needs.",
+        "marks", "sessions-with-durable-machine"),
+    row(Mutant::MarkTooHigh, "mark-too-high",
+        "After a crash a machine goes on one command too late.",
+        "state_machine_safety", "applied-index-with-data"),
+    row(Mutant::MarkWithoutSessions, "mark-without-sessions",
+        "After a crash a machine executes again what its sessions had executed.",
+        "sessions", "sessions-with-durable-machine"),
+    row(Mutant::StoredAppliedAgain, "stored-applied-again",
+        "After a crash a machine applies again what it has committed since its mark.",
+        "state_machine_safety", "applied-index-with-data"),
+    row(Mutant::StoredAnswersForgotten, "stored-answers-forgotten",
+        "After a crash nodes hold different answers for sessions.",
+        "sessions", "sessions-with-durable-machine"),
 ];

@@ -10,7 +10,7 @@ mod make;
 pub use self::{
     ailment::Ailment,
     faults::{Cut, Damage, Fault, Lie, Point, Successor, Who},
-    knobs::{ClockKnobs, Forming, Knobs, SnapshotKnobs},
+    knobs::{ClockKnobs, Forming, Knobs, MarkKnobs, SnapshotKnobs},
     make::Limits,
 };
 use serde::{Deserialize, Serialize};

@@ -8,6 +8,7 @@ mod faults;
 mod handing;
 mod healing;
 mod jobs;
+mod machines;
 mod network;
 mod news;
 mod node;

@@ -300,6 +300,18 @@ impl<M: Snapshots> Builder<M> {
         self
     }
 
+    /// When a machine that is durable by itself makes its data durable ([`Snapshots::checkpoint`]): after
+    /// so many entries, after so many bytes of them, and when nothing has come for so long. In between the
+    /// log is what makes it durable, and what is applied again after a crash. Default: 65,536 entries,
+    /// 16 MiB, a second. Machines that live in memory do nothing of it.
+    #[must_use]
+    pub const fn checkpoint_after(mut self, entries: u64, bytes: u64, idle: Duration) -> Self {
+        self.options.checkpoint_after_entries = entries;
+        self.options.checkpoint_after_bytes = bytes;
+        self.options.checkpoint_when_idle = idle;
+        self
+    }
+
     /// A node that is put together and not started: to subscribe to, and to join peers with.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use skiff_replica::{
     Call, CommandError, Encoded, Event, Index, Input, Instant, Job, LinkId, Outcome, Refused,
-    Replica, Snapshots, Standing, State, StateMachine, Token,
+    Replica, ReplicaError, Snapshots, Standing, State, StateMachine, Token,
     core::{LoadError, Write},
     is_remote, read_piece,
     storage::{Done, LogStore, SnapshotStore, StoreError, Written},
@@ -29,7 +29,7 @@ use crate::{
     clock::Clock,
     error::NodeError,
     inbox::{Mailbox, Note},
-    machine_task::{Waiter, Waiting, Work, give_up},
+    machine_task::{MachineEnd, Waiter, Waiting, Work, give_up},
     meters::Meters,
     snapshot_task::{SnapshotTask, SnapshotWork},
     status::Status,
@@ -45,6 +45,8 @@ const TICK_EVERY: Duration = Duration::from_millis(50);
 const ROOM_EVERY: Duration = Duration::from_secs(1);
 /// At the end, snapshots that are being written are waited for no longer than this.
 const SNAPSHOTS_END: Duration = Duration::from_secs(5);
+/// A machine that is durable by itself is waited for no longer than this.
+const MACHINE_END: Duration = Duration::from_secs(30);
 
 pub(crate) struct Driver<M: Snapshots> {
     pub(crate) replica: Replica,
@@ -55,6 +57,7 @@ pub(crate) struct Driver<M: Snapshots> {
     pub(crate) snapshot_task: SnapshotTask,
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) machine: mpsc::UnboundedSender<Work<M>>,
+    pub(crate) machine_end: MachineEnd,
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) status: watch::Sender<Status>,
     pub(crate) callers: Callers<M>,
@@ -87,8 +90,7 @@ impl<M: Snapshots> Driver<M> {
         loop {
             self.do_jobs();
             if let Some(ended) = self.ended.take() {
-                self.end(inbox).await;
-                return ended;
+                return ended.and(self.end(inbox).await);
             }
             self.tell_status(false);
             let tick = self.tick();
@@ -109,16 +111,26 @@ impl<M: Snapshots> Driver<M> {
     }
 
     /// Answers those who came too late, closes everything, and waits for the store to be free.
-    async fn end(mut self, mut inbox: mpsc::UnboundedReceiver<Note<M>>) {
+    async fn end(mut self, mut inbox: mpsc::UnboundedReceiver<Note<M>>) -> Result<(), NodeError> {
         inbox.close();
         while let Ok(note) = inbox.try_recv() {
             self.take(note);
         }
         self.do_jobs();
         // A disk that hangs keeps nobody but this task.
-        let (stores, snapshots) = self.close();
+        let (stores, snapshots, machine) = self.close();
         let _late = tokio::time::timeout(SNAPSHOTS_END, snapshots).await;
         let _gone = tokio::task::spawn_blocking(move || drop(stores)).await;
+        if !M::KEEPS_MARKS {
+            return Ok(());
+        }
+        // What it was given last it makes durable, so that the next start has little to do.
+        match tokio::time::timeout(MACHINE_END, machine).await {
+            Ok(Ok(Err(reason))) => {
+                Err(ReplicaError::MachineState { action: "keep", reason }.into())
+            }
+            _ => Ok(()),
+        }
     }
 
     fn step(&mut self, input: Input) {
@@ -275,6 +287,7 @@ impl<M: Snapshots> Driver<M> {
             Job::RestoreSnapshot { position, node } => {
                 self.on_machine(Work::RestoreSnapshot { position, node });
             }
+            Job::Checkpoint { mark } => self.on_machine(Work::Checkpoint { mark }),
             Job::TakeSnapshot { meta } => self.on_machine(Work::TakeSnapshot { meta }),
             Job::KeepPiece(piece) => {
                 self.meters.snapshot_bytes_in.increment(piece.bytes.len() as u64);
@@ -479,7 +492,7 @@ impl<M: Snapshots> Driver<M> {
         }
     }
 
-    fn close(mut self) -> (Stores, JoinHandle<()>) {
+    fn close(mut self) -> (Stores, JoinHandle<()>, MachineEnd) {
         self.snapshot_task.stops.store(true, Ordering::Relaxed);
         self.links.drain().for_each(|(_, connection)| connection.close());
         self.transport.shutdown();
@@ -488,7 +501,7 @@ impl<M: Snapshots> Driver<M> {
             State::Idle.as_str().clone_into(&mut status.state);
             (status.leader, status.leader_address, status.waiting_calls) = (None, None, 0);
         });
-        ((self.log, self.snapshots), self.snapshot_task.task)
+        ((self.log, self.snapshots), self.snapshot_task.task, self.machine_end)
     }
 }
 

@@ -117,6 +117,9 @@ impl<M: Snapshots> Idle<M> {
         settings.snapshots.entries = options.snapshot_after_entries;
         settings.snapshots.bytes = options.snapshot_after_bytes;
         settings.snapshots.rate = options.snapshot_rate;
+        settings.marks.entries = options.checkpoint_after_entries;
+        settings.marks.bytes = options.checkpoint_after_bytes;
+        settings.marks.idle = nanos(options.checkpoint_when_idle);
         let clock = Clock::start();
         let mut replica = match Replica::new(clock.now(), settings, start) {
             Ok(replica) => replica,
@@ -144,7 +147,7 @@ impl<M: Snapshots> Idle<M> {
             store: Arc::clone(&store.snapshots),
             snapshots: snapshot_task.work.clone(),
         };
-        machine_task.spawn(works);
+        let machine_end = machine_task.spawn(works);
         let (status, watched) = watch::channel(Status::from(replica.status()));
         let calls = meters.local.clone();
         let driver = Driver {
@@ -156,6 +159,7 @@ impl<M: Snapshots> Idle<M> {
             snapshot_task,
             transport,
             machine: work,
+            machine_end,
             events: events.clone(),
             status,
             callers: Callers::new(),

@@ -18,6 +18,7 @@ use skiff_replica::{
 use tokio::{
     runtime::Handle,
     sync::{RwLock, broadcast, mpsc},
+    task::JoinHandle,
 };
 
 use crate::{
@@ -55,12 +56,16 @@ pub(crate) fn give_up<M: Snapshots>(callers: &Waiting<M>, token: Token) -> Optio
     Some(callers.remove(at).1)
 }
 
+/// The end of a machine's task: whether what it was to make durable last is so.
+pub(crate) type MachineEnd = JoinHandle<Result<(), String>>;
+
 /// One thing to do on the machine, in order.
 pub(crate) enum Work<M: Snapshots> {
     Apply { apply: Apply, callers: Waiting<M> },
     Capture,
     Restore { content: Bytes, mark: Box<Mark> },
     RestoreSnapshot { position: Position, node: NodeId },
+    Checkpoint { mark: Box<Mark> },
     TakeSnapshot { meta: Box<SnapshotMeta> },
     Query { token: Token, query: Bytes },
 }
@@ -83,7 +88,9 @@ pub(crate) struct MachineTask<M: Snapshots> {
 impl<M: Snapshots> MachineTask<M> {
     /// Works until the node's task is gone. If a user's code panics where it is not caught, such as
     /// in the `Drop` of a response, the node stops: without this task it would apply nothing more.
-    pub(crate) fn spawn(self, work: mpsc::UnboundedReceiver<Work<M>>) {
+    ///
+    /// Returns whether what the machine was to make durable last is so.
+    pub(crate) fn spawn(self, work: mpsc::UnboundedReceiver<Work<M>>) -> MachineEnd {
         let (machine, mailbox) = (Arc::clone(&self.machine), self.mailbox.clone());
         let run = self.run(work);
         // Whatever blocks a worker of the runtime holds up more than its own tasks: also the one that
@@ -95,15 +102,21 @@ impl<M: Snapshots> MachineTask<M> {
             tokio::spawn(run)
         };
         tokio::spawn(async move {
-            if task.await.is_err_and(|error| error.is_panic()) {
-                let index = machine.read().await.applied();
-                let reason = "it panicked while its responses were handed over".to_owned();
-                mailbox.input(Input::MachineFailed { index, reason });
+            match task.await {
+                Ok(last) => last,
+                Err(error) if error.is_panic() => {
+                    let index = machine.read().await.applied();
+                    let reason = "it panicked while its responses were handed over".to_owned();
+                    mailbox.input(Input::MachineFailed { index, reason: reason.clone() });
+                    Err(reason)
+                }
+                Err(_) => Ok(()),
             }
-        });
+        })
     }
 
-    async fn run(self, mut work: mpsc::UnboundedReceiver<Work<M>>) {
+    async fn run(self, mut work: mpsc::UnboundedReceiver<Work<M>>) -> Result<(), String> {
+        let mut last = Ok(());
         while let Some(one) = work.recv().await {
             match one {
                 Work::Apply { apply, callers } => self.apply(&apply, &callers).await,
@@ -112,6 +125,7 @@ impl<M: Snapshots> MachineTask<M> {
                 Work::RestoreSnapshot { position, node } => {
                     self.restore_snapshot(position, node).await;
                 }
+                Work::Checkpoint { mark } => last = self.checkpoint(*mark).await,
                 Work::TakeSnapshot { meta } => self.take_snapshot(meta).await,
                 Work::Query { token, query } => self.answer(token, &query).await,
             }
@@ -120,6 +134,7 @@ impl<M: Snapshots> MachineTask<M> {
                 tokio::task::yield_now().await;
             }
         }
+        last
     }
 
     async fn apply(&self, apply: &Apply, callers: &Waiting<M>) {
@@ -210,6 +225,18 @@ impl<M: Snapshots> MachineTask<M> {
             Err(error) => Err(format!("restoring panicked: {error}")),
         };
         self.mailbox.input(Input::Restored { result });
+    }
+
+    /// The machine makes its data durable: on its own thread, if it asked for one.
+    async fn checkpoint(&self, mark: Mark) -> Result<(), String> {
+        let position = mark.position;
+        let result = self.machine.write().await.checkpoint(mark).map_err(|error| error.to_string());
+        if let Err(reason) = &result {
+            // At the end nobody takes it in any more.
+            tracing::error!(%reason, %position, "the state machine could not make its data durable");
+        }
+        self.mailbox.input(Input::Checkpointed { position, result: result.clone() });
+        result
     }
 
     /// Captures the machine's state; it is written elsewhere.

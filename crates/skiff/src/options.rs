@@ -107,6 +107,12 @@ pub struct Options {
     pub log_keep_entries: u64,
     /// At most so many bytes of the log are kept behind the newest snapshot. Default: 16 MiB.
     pub log_keep_bytes: usize,
+    /// A machine that is durable by itself makes its data durable after so many entries. Default: 65,536.
+    pub checkpoint_after_entries: u64,
+    /// It also does so after so many bytes of entries. Default: 16 MiB.
+    pub checkpoint_after_bytes: u64,
+    /// It also does so when nothing has come for so long. Default: a second.
+    pub checkpoint_when_idle: Duration,
 }
 
 impl Default for Options {
@@ -142,6 +148,9 @@ impl Default for Options {
             snapshot_rate: None,
             log_keep_entries: 100_000,
             log_keep_bytes: 16 << 20,
+            checkpoint_after_entries: 65_536,
+            checkpoint_after_bytes: 16 << 20,
+            checkpoint_when_idle: Duration::from_secs(1),
         }
     }
 }
@@ -220,6 +229,9 @@ impl Options {
             ("the number of entries before a snapshot", self.snapshot_after_entries == Some(0)),
             ("the bytes of entries before a snapshot", self.snapshot_after_bytes == Some(0)),
             ("the rate at which snapshots are sent", self.snapshot_rate == Some(0)),
+            ("the number of entries before a checkpoint", self.checkpoint_after_entries == 0),
+            ("the bytes of entries before a checkpoint", self.checkpoint_after_bytes == 0),
+            ("the pause before a checkpoint", self.checkpoint_when_idle.is_zero()),
         ];
         if let Some((what, _)) = zero.iter().find(|(_, zero)| *zero) {
             return Err(OptionsError::Zero(what));

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[path = "common/program.rs"]
+mod program;
+
 use std::process::Command;
 
 const EXAMPLE: &str = include_str!("../examples/three_nodes.rs");
@@ -26,18 +29,7 @@ fn the_readme_names_its_two_commands() {
 
 /// Runs an example to its end; what it printed.
 fn run(name: &str) -> String {
-    // Beside the folder of this test, where `cargo test` has put it; a lone `--test` has not.
-    let tests = std::env::current_exe().unwrap();
-    let profile = tests.parent().unwrap().parent().unwrap();
-    let program = profile.join("examples").join(name);
-    if !program.exists() {
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--offline", "--locked", "--package", "skiff", "--example", name]);
-        if profile.ends_with("release") {
-            build.arg("--release");
-        }
-        assert!(build.status().unwrap().success());
-    }
+    let program = program::example(name);
     let output = Command::new(program).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));

@@ -145,6 +145,7 @@ impl Node {
             | Job::Restore { .. }
             | Job::RestoreSnapshot { .. }
             | Job::TakeSnapshot { .. }
+            | Job::Checkpoint { .. }
             | Job::Apply(_)
             | Job::Query { .. } => {
                 self.machine.push_back(job);
@@ -307,6 +308,11 @@ impl Node {
                 let store = &*self.store.snapshots;
                 let restored = restore_snapshot(&mut self.applier, store, position, node);
                 Input::Restored { result: restored.map_err(|error| error.reason) }
+            }
+            Job::Checkpoint { mark } => {
+                let position = mark.position;
+                let result = self.applier.checkpoint(*mark).map_err(|error| error.reason);
+                Input::Checkpointed { position, result }
             }
             Job::TakeSnapshot { meta } => {
                 let view = self.applier.view(meta.position.index);

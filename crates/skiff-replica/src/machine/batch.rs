@@ -1,6 +1,6 @@
 //! Commands on their way into a machine, and responses on their way out.
 
-use std::{fmt, slice};
+use std::{fmt, mem, slice};
 
 use bytes::Bytes;
 use skiff_core::{
@@ -9,7 +9,7 @@ use skiff_core::{
 };
 use skiff_storage::InstanceId;
 
-use super::{At, Encoded, MachineError, StateMachine};
+use super::{At, Encoded, MachineError, StateMachine, Stored};
 use crate::{
     refused::{Outcome, Refused},
     sessions::{Answer, SessionEntry, SessionId, Sessions, Verdict},
@@ -38,6 +38,8 @@ pub(crate) struct Progress {
     pub(crate) pending: Option<(SessionId, u64)>,
     /// What became of the entries of sessions.
     pub(crate) answers: Vec<Answer>,
+    /// What commands of sessions answered that were executed.
+    pub(crate) executed: Vec<(Index, Bytes)>,
 }
 
 impl<M: StateMachine> fmt::Debug for Batch<'_, M> {
@@ -59,11 +61,41 @@ impl<'a, M: StateMachine> Batch<'a, M> {
         Self { instance, entries: entries.iter(), last, waiting, sessions, progress, responses }
     }
 
-    /// The last entry of the batch: once it is applied, the machine stands here. An engine that is
-    /// durable by itself keeps this index in the same transaction.
+    /// The same commands, for a machine inside of this one.
+    pub fn lend<N>(&mut self) -> Batch<'_, N>
+    where
+        N: StateMachine<Command = M::Command, Response = M::Response>,
+    {
+        Batch {
+            instance: self.instance,
+            entries: mem::take(&mut self.entries),
+            last: self.last,
+            waiting: mem::take(&mut self.waiting),
+            sessions: self.sessions,
+            progress: self.progress,
+            responses: self.responses,
+        }
+    }
+
+    /// The last entry of the batch: once it is applied, the machine stands here.
     #[must_use]
     pub const fn last(&self) -> Position {
         self.last
+    }
+
+    /// What an engine that commits by itself keeps of the batch, in the same transaction as its effects,
+    /// until the next [checkpoint](super::Snapshots::checkpoint): so that no command is applied again, and
+    /// those of sessions are answered again. Asked for after the last command was answered.
+    ///
+    /// # Errors
+    ///
+    /// If there are commands left, or one was not answered.
+    pub fn stored(&mut self) -> Result<Bytes, MachineError> {
+        if self.next_command()?.is_some() {
+            return Err(MachineError::new("commands of the batch are left"));
+        }
+        let answers = self.progress.executed.clone();
+        Ok(Stored { last: self.last.index, answers }.encode())
     }
 
     /// The next command, with its place; `None` after the last.
@@ -104,6 +136,7 @@ impl<'a, M: StateMachine> Batch<'a, M> {
             let forgets = token.is_none() && planted(Mutant::AnswersStayWithTheLeader);
             if let (Ok(response), false) = (&result, forgets) {
                 self.sessions.executed(session, number, response);
+                self.progress.executed.push((self.progress.current, response.clone()));
             }
             return self.answer(token, true, result);
         }

@@ -107,7 +107,72 @@ pub enum Opened {
     At {
         /// The mark that was kept with it.
         mark: Box<Mark>,
-        /// The last entry that is in the data, if later than the mark. It is not applied again.
-        stored: Index,
+        /// What was kept of each batch since the mark ([`Batch::stored`](super::Batch::stored)), in
+        /// their order. None of these is applied again.
+        stored: Vec<Bytes>,
     },
+}
+
+/// What an engine that commits by itself keeps of a batch, as bytes, besides the batch's own effects:
+/// where it ends, and what commands of sessions answered in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Stored {
+    /// The last entry of the batch.
+    pub(crate) last: Index,
+    /// By entry.
+    pub(crate) answers: Vec<(Index, Bytes)>,
+}
+
+impl Stored {
+    const VERSION: u8 = 1;
+
+    pub(crate) fn encode(&self) -> Bytes {
+        let mut out = Vec::new();
+        out.put_u8(Self::VERSION);
+        out.put_u64_le(self.last.0);
+        for (index, answer) in &self.answers {
+            out.put_u64_le(index.0);
+            out.put_u64_le(answer.len() as u64);
+            out.put_slice(answer);
+        }
+        out.into()
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut from = bytes;
+        let short = |_| Malformed::new("what was kept of a batch is too short");
+        let version = from.try_get_u8().map_err(short)?;
+        if version != Self::VERSION {
+            let known = Self::VERSION;
+            return Err(Malformed::new(format!(
+                "what was kept of a batch has version {version}, this version of skiff knows {known}"
+            )));
+        }
+        let last = Index(from.try_get_u64_le().map_err(short)?);
+        let mut answers = Vec::new();
+        while !from.is_empty() {
+            let index = Index(from.try_get_u64_le().map_err(short)?);
+            let length = from.try_get_u64_le().map_err(short)?;
+            let length = usize::try_from(length).unwrap_or(usize::MAX);
+            let Some((answer, rest)) = from.split_at_checked(length) else {
+                return Err(Malformed::new("what was kept of a batch is too short"));
+            };
+            answers.push((index, Bytes::copy_from_slice(answer)));
+            from = rest;
+        }
+        Ok(Self { last, answers })
+    }
+}
+
+impl Opened {
+    /// The last entry that is in the data.
+    ///
+    /// # Errors
+    ///
+    /// If what was kept since the mark cannot be read.
+    pub(crate) fn last(&self) -> Result<Index, Malformed> {
+        let Self::At { mark, stored } = self else { return Ok(Index::ZERO) };
+        let last = stored.last().map_or(Ok(Index::ZERO), |one| Ok(Stored::decode(one)?.last))?;
+        Ok(last.max(mark.position.index))
+    }
 }

@@ -22,6 +22,10 @@ pub trait Snapshots: StateMachine {
     /// lives in memory does better without.
     const OWN_THREAD: bool = true;
 
+    /// Whether the machine is durable by itself: whether [`checkpoint`](Self::checkpoint) is called. One
+    /// that lives in memory does better without.
+    const KEEPS_MARKS: bool = true;
+
     /// Applies a batch of commands, each by [`StateMachine::apply`] unless the machine has a better
     /// way, such as one transaction for all.
     ///
@@ -62,7 +66,10 @@ pub trait Snapshots: StateMachine {
     }
 
     /// Makes all that was applied so far durable together with `mark`, in one piece. Between
-    /// checkpoints the log is the durability.
+    /// checkpoints the log is the durability: whatever was applied since the last one may be lost in a
+    /// crash, as long as all of a batch and what was [kept of it](Batch::stored) is lost together.
+    ///
+    /// Called after so many commands, after a pause, before the log is compacted, and at the end.
     ///
     /// # Errors
     ///
@@ -76,6 +83,7 @@ pub trait Snapshots: StateMachine {
 impl<M: StateMachine + Clone + Serialize + DeserializeOwned> Snapshots for M {
     const CODEC: &'static str = "msgpack-named";
     const OWN_THREAD: bool = false;
+    const KEEPS_MARKS: bool = false;
 
     fn snapshot(&self) -> Result<SnapshotWriter, MachineError> {
         let state = self.clone();

@@ -22,6 +22,7 @@ use skiff_transport::{Genesis, Hello};
 use super::{
     Member, Phase, Replica,
     genesis::{GENESIS, genesis_of, meta_of},
+    marks::{self, Marks},
 };
 use crate::{
     error::{ReplicaError, StartError},
@@ -269,6 +270,8 @@ impl Replica {
         };
         let Entering { genesis, newest, raft, last_time, .. } = *entering;
         let newest = newest.unwrap_or_else(|| info_of(&genesis));
+        let restored = newest.meta.position.index;
+        self.opened_at = (restored, restored);
         let is_new = raft.is_none();
         let raft = raft.map_or_else(|| self.first_core(&genesis.membership), Ok);
         match raft {
@@ -285,6 +288,7 @@ impl Replica {
             last: GENESIS,
             membership: membership.clone(),
             applied: GENESIS.index,
+            marked: self.settings.marks.kept.then_some(GENESIS.index),
             ..core::Recovered::default()
         };
         self.core(recovered)
@@ -318,7 +322,9 @@ impl Replica {
         if let Some(waits) = self.forming.note(self.now, Vec::new()) {
             self.tell(Event::Waiting(waits));
         }
-        let member = Member::new(raft, (genesis, newest), last_time, self.now);
+        let mut member = Member::new(raft, (genesis, newest), last_time, self.now);
+        let (mark, stored) = self.opened_at;
+        member.marks = Marks::new(mark, stored);
         self.phase = Phase::Member(Box::new(member));
         self.dial_members();
         let fresh = self.links.peers().filter(|(_, peer)| self.is_member(peer.node));
@@ -363,18 +369,18 @@ impl Replica {
     ) -> Result<(), StartError> {
         let meta = &snapshot.meta;
         let store = self.identity.instance.unwrap_or(meta.instance);
-        let applied = match machine {
-            Opened::Empty => None,
-            Opened::At { mark, .. } if mark.instance != store => {
-                return Err(StartError::OtherInstance { machine: mark.instance, store });
-            }
-            // What the machine has stored since is not applied again, but the sessions learn of it.
-            Opened::At { mark, .. } => Some(mark.position.index),
-        };
-        let base = if follows(&log, meta.position) { log.base } else { meta.position };
-        let applied = applied.filter(|index| *index >= base.index);
+        let stands = marks::standing(&machine, store)?;
         let last_time = log.last_time.max(meta.time);
-        let raft = self.core(recovered(log, meta, applied))?;
+        let base = if follows(&log, meta.position) { log.base } else { meta.position };
+        // What the machine has stored since its mark is not applied again, but the sessions learn of it.
+        let applied = stands.map(|(mark, _)| mark.index).filter(|index| *index >= base.index);
+        let mut recovered = recovered(log, meta, applied);
+        if let Some((mark, stored)) = stands {
+            marks::must_be_in_log(&recovered, mark, stored)?;
+            self.opened_at = (mark.index, stored);
+        }
+        recovered.marked = self.settings.marks.kept.then_some(recovered.applied);
+        let raft = self.core(recovered)?;
         self.identity.instance = Some(store);
         if applied.is_some() {
             self.begin(raft, (genesis, snapshot), last_time, false);
@@ -441,6 +447,7 @@ fn recovered(mut log: Recovered, meta: &SnapshotMeta, applied: Option<Index>) ->
         memberships,
         last_time: log.last_time.max(meta.time),
         applied: applied.unwrap_or(position.index),
+        marked: None,
         snapshot: position,
         begin_anew,
         past: meta.terms.clone(),

@@ -10,7 +10,7 @@ use skiff_core::{
 use skiff_storage::SnapshotInfo;
 use skiff_transport::{Body, Genesis};
 
-use super::{Phase, Replica, snapshots::Shelf};
+use super::{Phase, Replica, marks::Marks, snapshots::Shelf};
 use crate::{
     calls::Stage,
     error::ReplicaError,
@@ -28,6 +28,7 @@ pub(crate) struct Member {
     /// The machine has applied everything up to here.
     pub(crate) applied: Index,
     pub(crate) shelf: Shelf,
+    pub(crate) marks: Marks,
     clock: Clock,
     /// The members that were last followed, and those that were last told.
     pub(super) latest: Arc<Membership>,
@@ -55,7 +56,8 @@ impl Member {
         let clock = Clock { latest: last_time, begun: last_time, begun_at: now };
         let latest = Arc::clone(raft.membership());
         let committed = Arc::clone(&raft.committed_membership().1);
-        Self { raft, genesis, applied, shelf: Shelf::new(newest), clock, latest, committed }
+        let (shelf, marks) = (Shelf::new(newest), Marks::default());
+        Self { raft, genesis, applied, shelf, marks, clock, latest, committed }
     }
 
     /// Since when this node leads, if it does.
@@ -104,6 +106,7 @@ impl Replica {
                     member.clock.latest = member.clock.latest.max(last.time);
                 }
                 self.handed(&apply.entries);
+                self.handed_since_mark(&apply.entries);
                 Some(Job::Apply(apply))
             }
             Output::RestoreSnapshot { position } => self.restore_snapshot(position),

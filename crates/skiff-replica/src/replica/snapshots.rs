@@ -71,9 +71,11 @@ impl Replica {
         let Phase::Member(member) = &mut self.phase else { return };
         let newest = member.shelf.newest.meta.position;
         let waits = !is_asked_for && member.shelf.again_at.is_some_and(|at| now < at);
+        let stands =
+            member.raft.mark_point().is_some_and(|(at, _)| member.marks.stands_at(at.index));
         let is_old = |position: Position| position.index < newest.index;
         let is_sent = self.transfers.positions().any(is_old) || self.copies.positions().any(is_old);
-        if waits || is_sent || member.shelf.taking.is_some() {
+        if waits || !stands || is_sent || member.shelf.taking.is_some() {
             return;
         }
         let Some(point) = member.raft.snapshot_point() else { return };
@@ -89,6 +91,8 @@ impl Replica {
         member.shelf.taking = Some((point.position, member.shelf.bytes));
         self.tell(Event::SnapshotStarted { position: point.position });
         self.jobs.push_back(Job::TakeSnapshot { meta: Box::new(meta) });
+        // The log is compacted only as far as the machine has a mark.
+        self.make_mark();
     }
 
     /// The snapshot that was being taken is durable, or is not and will not be.
@@ -142,6 +146,7 @@ impl Replica {
         }
         member.applied = member.applied.max(position.index);
         member.shelf.bytes = 0;
+        self.mark_restored(position);
         self.step_core(core::Input::SnapshotRestored { position });
         self.grant_wishes(true);
         self.calls.applied(position.index);

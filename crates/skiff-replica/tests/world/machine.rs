@@ -6,8 +6,9 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use bytes::Bytes;
 use skiff_replica::{
-    At, Batch, Index, MachineError, Mark, Opened, Queries, SnapshotWriter, Snapshots, StateMachine,
+    At, Batch, MachineError, Mark, Opened, Queries, SnapshotWriter, Snapshots, StateMachine,
 };
 
 #[derive(Debug, Default)]
@@ -28,7 +29,7 @@ pub(crate) type Disk = Arc<Mutex<Kept>>;
 pub(crate) struct Kept {
     history: Vec<i64>,
     mark: Option<Mark>,
-    stored: Index,
+    stored: Vec<Bytes>,
     /// How often it was given a state.
     pub(crate) restores: usize,
 }
@@ -41,15 +42,15 @@ impl Counter {
         Self { value, history, fails_at: None, disk: Some(Arc::clone(disk)) }
     }
 
-    fn keep(&self, stored: Index, mark: Option<Mark>) {
+    fn keep(&self, stored: Option<Bytes>, mark: Option<Mark>) {
         let Some(disk) = &self.disk else { return };
         let mut kept = disk.lock().expect("no panic");
         kept.history.clone_from(&self.history);
-        kept.stored = stored;
         if mark.is_some() {
-            kept.restores += 1;
+            kept.stored.clear();
             kept.mark = mark;
         }
+        kept.stored.extend(stored);
     }
 }
 
@@ -76,21 +77,21 @@ impl Queries for Counter {
 
 impl Snapshots for Counter {
     fn apply_batch(&mut self, mut batch: Batch<'_, Self>) -> Result<(), MachineError> {
-        let last = batch.last();
         while let Some((command, at)) = batch.next_command()? {
             let response = self.apply(command, at);
             batch.respond(response);
         }
-        self.keep(last.index, None);
+        self.keep(Some(batch.stored()?), None);
         Ok(())
     }
 
     fn opened_at(&self) -> Opened {
         let Some(disk) = &self.disk else { return Opened::Empty };
         let kept = disk.lock().expect("no panic");
-        kept.mark
-            .clone()
-            .map_or(Opened::Empty, |mark| Opened::At { mark: Box::new(mark), stored: kept.stored })
+        kept.mark.clone().map_or(Opened::Empty, |mark| Opened::At {
+            mark: Box::new(mark),
+            stored: kept.stored.clone(),
+        })
     }
 
     fn snapshot(&self) -> Result<SnapshotWriter, MachineError> {
@@ -106,7 +107,15 @@ impl Snapshots for Counter {
         let numbers = content.chunks_exact(8).filter_map(|chunk| chunk.try_into().ok());
         self.history = numbers.map(i64::from_le_bytes).collect();
         self.value = self.history.iter().sum();
-        self.keep(mark.position.index, Some(mark));
+        if let Some(disk) = &self.disk {
+            disk.lock().expect("no panic").restores += 1;
+        }
+        self.keep(None, Some(mark));
+        Ok(())
+    }
+
+    fn checkpoint(&mut self, mark: Mark) -> Result<(), MachineError> {
+        self.keep(None, Some(mark));
         Ok(())
     }
 }

@@ -305,6 +305,11 @@ impl Node {
                 let restored = restore_snapshot(&mut running.applier, &**snapshots, position, node);
                 (machine, Input::Restored { result: restored.map_err(|error| error.reason) })
             }
+            Job::Checkpoint { mark } => {
+                let position = mark.position;
+                let result = running.applier.checkpoint(*mark).map_err(|error| error.reason);
+                (machine, Input::Checkpointed { position, result })
+            }
             Job::TakeSnapshot { meta } => {
                 let position = meta.position;
                 let view = running.applier.view(position.index).expect("the machine gives a view");

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use skiff_replica::{
-    SnapshotSettings,
+    MarkSettings, SnapshotSettings,
     core::{Config, NodeId, Options},
 };
 
@@ -41,6 +41,17 @@ pub struct SnapshotKnobs {
     pub window_bytes: u64,
     /// At most so many bytes a second are sent.
     pub rate: Option<u64>,
+}
+
+/// When machines that are durable by themselves make their data durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MarkKnobs {
+    /// After so many entries.
+    pub entries: u64,
+    /// After so many bytes of entries.
+    pub bytes: u64,
+    /// When nothing has come for so long.
+    pub idle: u64,
 }
 
 /// The settings of one run. Times are in nanoseconds, chances in millionths.
@@ -87,6 +98,9 @@ pub struct Knobs {
     /// When snapshots are taken, and how they travel; `None` if none are.
     #[serde(default)]
     pub snapshots: Option<SnapshotKnobs>,
+    /// When machines make their data durable; `None` if they live in memory.
+    #[serde(default)]
+    pub marks: Option<MarkKnobs>,
     /// The node that wants to be a learner where it is admitted, if one does.
     #[serde(default)]
     pub learner: Option<usize>,
@@ -143,6 +157,7 @@ impl Knobs {
             sessions_max: many(),
             sessions_bytes: many(),
             snapshots: None,
+            marks: None,
             learner: None,
             latency_min: 200_000,
             latency_max: 1_000_000,
@@ -170,6 +185,19 @@ impl Knobs {
             window_bytes: knobs.window_bytes,
             rate: knobs.rate,
         }
+    }
+
+    /// When a node's machine makes its data durable.
+    pub(crate) fn marks(&self) -> MarkSettings {
+        let Some(MarkKnobs { entries, bytes, idle }) = self.marks else {
+            return MarkSettings {
+                kept: false,
+                entries: u64::MAX,
+                bytes: u64::MAX,
+                idle: u64::MAX,
+            };
+        };
+        MarkSettings { kept: true, entries, bytes, idle }
     }
 
     /// The settings of a node's core.

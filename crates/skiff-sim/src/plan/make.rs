@@ -4,8 +4,8 @@
 use fastrand::Rng;
 
 use super::{
-    Ailment, ClockKnobs, Cut, Damage, Fault, Forming, Knobs, Lie, MS, Mode, Plan, PlannedCall,
-    PlannedSession, Point, SECOND, SessionCall, SnapshotKnobs, Successor, Who,
+    Ailment, ClockKnobs, Cut, Damage, Fault, Forming, Knobs, Lie, MS, MarkKnobs, Mode, Plan,
+    PlannedCall, PlannedSession, Point, SECOND, SessionCall, SnapshotKnobs, Successor, Who,
 };
 use crate::random::stream;
 
@@ -41,6 +41,7 @@ impl Plan {
         knobs.sessions_bytes = pick(few, &[40, 100, 1 << 20, 1 << 20]);
         // What damage has taken can only be given back where it was not given up.
         knobs.snapshots = snapshots(&mut stream(seed, 18)).filter(|_| limits.mode == Mode::Crash);
+        knobs.marks = marks(&mut stream(seed, 23));
         let calls = calls(&mut stream(seed, 12), limits.nanos);
         let mut faults =
             Faults { random: stream(seed, 13), nodes, limits, made: Vec::new() }.make();
@@ -130,6 +131,15 @@ fn snapshots(random: &mut Rng) -> Option<SnapshotKnobs> {
         piece_bytes: pick(random, &[15, 50, 1000]),
         window_bytes: pick(random, &[1, 60, 4000]),
         rate: pick(random, &[None, None, None, Some(5000)]),
+    })
+}
+
+/// Machines that are durable by themselves, in a third of all runs.
+fn marks(random: &mut Rng) -> Option<MarkKnobs> {
+    one_in(random, 3).then(|| MarkKnobs {
+        entries: pick(random, &[1, 7, 50, 1 << 30]),
+        bytes: pick(random, &[1, 1000, 1 << 30]),
+        idle: pick(random, &[MS, 100 * MS, 3600 * SECOND]),
     })
 }
 

@@ -236,6 +236,7 @@ impl<W: Workload> World<'_, '_, W> {
         match damage {
             Damage::Wipe => {
                 state.disk = SimDisk::new();
+                state.store.wipe();
                 state.wiped += 1;
                 self.judges.wiped(node);
                 // With nothing left of the first cluster there may be a second.

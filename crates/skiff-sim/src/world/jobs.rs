@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use skiff_replica::{
     Apply, Encoded, Index, Input, Job, LinkId, Refused, Token,
-    core::{AppendOutcome, LoadId, Message, Payload},
+    core::{AppendOutcome, Entry, LoadId, Message, Payload},
     is_remote,
     storage::{LogReader, Room},
     transport::{Body, Envelope, wire},
@@ -77,6 +77,7 @@ impl<W: Workload> World<'_, '_, W> {
             | Job::Restore { .. }
             | Job::RestoreSnapshot { .. }
             | Job::TakeSnapshot { .. }
+            | Job::Checkpoint { .. }
             | Job::Query { .. } => {
                 return self.give_to_machine(node, job);
             }
@@ -422,6 +423,7 @@ impl<W: Workload> World<'_, '_, W> {
             }
             Job::RestoreSnapshot { position, node: id } => self.restore(node, position, id)?,
             Job::TakeSnapshot { meta } => self.take_snapshot(node, meta)?,
+            Job::Checkpoint { mark } => self.checkpoint(node, *mark)?,
             Job::Query { token, .. } => {
                 let what = "a question from elsewhere".to_owned();
                 let result = Err(Refused::Unsupported { what });
@@ -444,7 +446,11 @@ impl<W: Workload> World<'_, '_, W> {
         let mut waiting = apply.tokens.iter().copied().peekable();
         let is_answered =
             |payload: &Payload| matches!(payload, Payload::Command(_) | Payload::Session(_));
-        let answered = apply.entries.iter().filter(|entry| is_answered(&entry.payload));
+        // What the machine has stored already is not applied again.
+        let stood = process.applier.applied();
+        let is_new = |entry: &&Entry| entry.index > stood;
+        let answered = apply.entries.iter().filter(is_new);
+        let answered = answered.filter(|entry| is_answered(&entry.payload));
         // Each response is looked at; an entry of a session is answered also if nobody waits for it.
         let tokens = answered.filter_map(|entry| {
             let token = waiting.next_if(|(index, _)| *index == entry.index);
@@ -467,7 +473,7 @@ impl<W: Workload> World<'_, '_, W> {
             self.judges.session_tables(index, &tables)?;
         }
         let (mut responses, mut answers) = (responses.into_iter(), answers.into_iter());
-        for entry in &all.entries {
+        for entry in all.entries.iter().filter(is_new) {
             match &entry.payload {
                 Payload::Command(_) => {
                     let Some((token, response)) = responses.next() else { break };
@@ -508,7 +514,7 @@ impl<W: Workload> World<'_, '_, W> {
         let Some(attempt) = self.attempt_of(node, token) else { return Ok(()) };
         let (seed, floor, applied) = (attempt.seed, attempt.floor, process.applier.applied());
         self.judges.read(floor, index, applied)?;
-        let answer = self.workload.read(seed, process.applier.machine());
+        let answer = self.workload.read(seed, process.applier.machine().machine());
         let leads = process.replica.raft().is_some_and(skiff_replica::core::Raft::is_leader);
         if let Some(attempt) = self.attempt_mut(node, token) {
             attempt.read_at = Some(applied);

@@ -22,7 +22,10 @@ impl<W: Workload> World<'_, '_, W> {
                 self.reached.formed_after_crash += u64::from(founded && crashed);
             }
             Told::SnapshotTaken { .. } => self.reached.snapshots_taken += 1,
-            Told::LogCompacted { .. } => self.reached.compactions += 1,
+            Told::LogCompacted { base } => {
+                self.reached.compactions += 1;
+                self.judge_compaction(node, *base)?;
+            }
             Told::SnapshotReceiving { .. } => self.reached.snapshots_offered += 1,
             Told::SnapshotInstalled { .. } => self.reached.snapshots_installed += 1,
             Told::SnapshotAborted { .. } => self.reached.snapshots_aborted += 1,

@@ -10,7 +10,10 @@ use skiff_replica::{
 use skiff_wal::{Log, Reader, disk::sim::SimDisk};
 
 use super::{clock::Clock, orders::Leave, queue::Event, snapshots::SnapshotJob};
-use crate::plan::Point;
+use crate::{
+    kept::{Kept, Store},
+    plan::Point,
+};
 
 pub(crate) struct Node<M: Snapshots> {
     pub(crate) disk: SimDisk,
@@ -43,6 +46,8 @@ pub(crate) struct Node<M: Snapshots> {
     pub(crate) lost: Option<Vec<(Index, Index)>>,
     /// It was told to stop.
     pub(crate) leaves: Option<Leave>,
+    /// What its machine keeps by itself.
+    pub(crate) store: Store,
     /// The folder at an earlier time, for rolling back.
     pub(crate) image: Option<SimDisk>,
 }
@@ -52,7 +57,7 @@ pub(crate) struct Process<M: Snapshots> {
     pub(crate) log: Log<SimDisk>,
     pub(crate) reader: Reader<SimDisk>,
     pub(crate) snapshots: skiff_wal::Snapshots<SimDisk>,
-    pub(crate) applier: Applier<M>,
+    pub(crate) applier: Applier<Kept<M>>,
     /// The attempts of local callers, by token.
     pub(crate) calls: Vec<usize>,
     pub(crate) accepted: u64,
@@ -88,6 +93,7 @@ impl<M: Snapshots> Node<M> {
             given_up: None,
             lost: Some(Vec::new()),
             leaves: None,
+            store: Store::default(),
             image: None,
         }
     }

@@ -1,7 +1,7 @@
 //! How processes begin and end.
 
 use skiff_replica::{
-    Applier, Index, Replica, Settings, Snapshots, Standing, Start,
+    Index, Replica, Settings, Snapshots, Standing, Start,
     core::NodeId,
     storage::{LogReader, OnLostData, Opening, Recovered, SnapshotStore, StoreError},
 };
@@ -50,17 +50,22 @@ impl<W: Workload> World<'_, '_, W> {
         };
         self.watch_opened(node, &opened)?;
         let begun = self.recovered(node, &opened)?;
-        let replica = match self.replica(node, &opened) {
+        let applier = match self.open_machine(node, &opened) {
+            Ok(applier) => applier,
+            Err(error) => return self.cannot_open(node, &error, false),
+        };
+        let replica = match self.replica(node, &opened, applier.machine().opened_at()) {
             Ok(replica) => replica,
             Err(error) => return self.cannot_open(node, &error, false),
         };
+        self.note_opened(node, &applier);
         let Opened { log, snapshots, .. } = opened;
         self.nodes[node].process = Some(Process {
             replica,
             reader: log.reader(),
             log,
             snapshots,
-            applier: Applier::new(self.workload.machine()),
+            applier,
             calls: Vec::new(),
             accepted: 0,
             wake_at: None,
@@ -103,9 +108,13 @@ impl<W: Workload> World<'_, '_, W> {
         Log::open(disk.clone(), &opening, options)
     }
 
-    fn replica(&self, node: usize, opened: &Opened<SimDisk>) -> Result<Replica, String> {
+    fn replica(
+        &self,
+        node: usize,
+        opened: &Opened<SimDisk>,
+        machine: skiff_replica::Opened,
+    ) -> Result<Replica, String> {
         let state = &self.nodes[node];
-        let machine = self.workload.machine().opened_at();
         let (identity, log) = (opened.identity.clone(), opened.recovered.clone());
         let start = Start::of(identity, log, &opened.snapshots, machine);
         let start = start.map_err(|error| error.to_string())?;
@@ -120,6 +129,7 @@ impl<W: Workload> World<'_, '_, W> {
         settings.sessions_max = self.plan.knobs.sessions_max;
         settings.sessions_bytes = self.plan.knobs.sessions_bytes;
         settings.snapshots = self.plan.knobs.snapshots();
+        settings.marks = self.plan.knobs.marks();
         settings.reserve_bytes = self.plan.knobs.reserve_bytes.unwrap_or_default();
         let now = state.clock.shows(self.now);
         Replica::new(now, settings, start).map_err(|error| error.to_string())
@@ -304,6 +314,7 @@ impl<W: Workload> World<'_, '_, W> {
         state.paused = None;
         state.leaves = None;
         self.judges.ended(node);
+        self.crash_machine(node);
         for end in self.network.drop_node(node) {
             let at = self.now + self.random.network.u64(0..200 * MS);
             let run = self.nodes[end.node].run;

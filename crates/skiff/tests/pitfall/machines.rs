@@ -57,10 +57,7 @@ impl Snapshots for Recorder {
 
     fn opened_at(&self) -> Opened {
         let mark = self.mark.clone();
-        mark.map_or(Opened::Empty, |mark| Opened::At {
-            stored: mark.position.index,
-            mark: Box::new(mark),
-        })
+        mark.map_or(Opened::Empty, |mark| Opened::At { stored: Vec::new(), mark: Box::new(mark) })
     }
 }
 
