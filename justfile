@@ -29,6 +29,7 @@ soak *args:
     cargo test --release --package skiff-cli --test live -- --ignored --nocapture --test-threads 1 "$@"
     cargo test --release --package skiff-cli --test kernel -- --ignored --nocapture --test-threads 1 "$@"
     SKIFF_OUTCOME_ROUNDS=1000 cargo test --release --package skiff --test outcomes -- --nocapture "$@"
+    cargo test --release --package skiff --test durable -- --ignored --nocapture --test-threads 1 "$@"
 
 # the scripts of the core, with their transcripts written anew: read the diff before you keep it
 golden:

@@ -7,6 +7,8 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use skiff::{Encoded, Malformed};
 
+use crate::limits::{Refusal, check_key, check_value};
+
 const PUT: u8 = 1;
 const DELETE: u8 = 2;
 const COMPARE_AND_SET: u8 = 3;
@@ -39,6 +41,22 @@ pub enum Command {
 }
 
 impl Command {
+    /// Whether keys and values are as they may be.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong.
+    pub fn check(&self) -> Result<(), Refusal> {
+        match self {
+            Self::Put { key, value } => check_key(key).and_then(|()| check_value(value)),
+            Self::Delete { key } => check_key(key),
+            Self::CompareAndSet { key, value, .. } => {
+                check_key(key)?;
+                value.as_ref().map_or(Ok(()), check_value)
+            }
+        }
+    }
+
     /// A [`Put`](Self::Put).
     pub fn put(key: impl Into<String>, value: impl Into<Bytes>) -> Self {
         Self::Put { key: key.into(), value: value.into() }

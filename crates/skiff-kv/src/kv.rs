@@ -10,7 +10,6 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::{
     command::Command,
-    limits::{Refusal, check_key, check_value},
     query::{Answer, MAX_PAGE, Query},
     response::Response,
 };
@@ -112,23 +111,12 @@ fn checksum(key: &str, value: &[u8]) -> u64 {
     xxh3_64_with_seed(value, xxh3_64(key.as_bytes()))
 }
 
-fn check(command: &Command) -> Result<(), Refusal> {
-    match command {
-        Command::Put { key, value } => check_key(key).and_then(|()| check_value(value)),
-        Command::Delete { key } => check_key(key),
-        Command::CompareAndSet { key, value, .. } => {
-            check_key(key)?;
-            value.as_ref().map_or(Ok(()), check_value)
-        }
-    }
-}
-
 impl StateMachine for Kv {
     type Command = Command;
     type Response = Response;
 
     fn apply(&mut self, command: Command, _: At) -> Response {
-        if let Err(refusal) = check(&command) {
+        if let Err(refusal) = command.check() {
             return refusal.into();
         }
         match command {
