@@ -25,6 +25,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "skiff-wal",
         ],
     ),
+    ("skiff-redb", &["skiff", "skiff-kv"]),
     ("skiff-kv", &["skiff"]),
     ("skiff", &["skiff-replica", "skiff-tcp", "skiff-wal"]),
     ("skiff-sim", &["skiff-replica", "skiff-transport", "skiff-wal"]),
@@ -36,13 +37,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("skiff-core", &[]),
 ];
 
-/// Who may name tokio in a manifest. `skiff-kv` only runs it in tests.
+/// Who may name tokio in a manifest. `skiff-kv` and `skiff-redb` only run it in tests.
 const TOKIO: &[(&str, DependencyKind)] = &[
     ("skiff", DependencyKind::Normal),
     ("skiff", DependencyKind::Development),
     ("skiff-cli", DependencyKind::Normal),
     ("skiff-cli", DependencyKind::Development),
     ("skiff-kv", DependencyKind::Development),
+    ("skiff-redb", DependencyKind::Development),
     ("skiff-tcp", DependencyKind::Normal),
     ("skiff-tcp", DependencyKind::Development),
 ];

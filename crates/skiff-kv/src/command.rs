@@ -46,7 +46,7 @@ impl Command {
     /// # Errors
     ///
     /// What is wrong.
-    pub fn check(&self) -> Result<(), Refusal> {
+    pub fn within_limits(&self) -> Result<(), Refusal> {
         match self {
             Self::Put { key, value } => check_key(key).and_then(|()| check_value(value)),
             Self::Delete { key } => check_key(key),

@@ -106,8 +106,11 @@ impl Kv {
     }
 }
 
+/// The checksum of a pair. The digest of a store is the sum of those of its pairs.
+///
 /// The same in every version of this crate, since nodes compare what becomes of it.
-fn checksum(key: &str, value: &[u8]) -> u64 {
+#[must_use]
+pub fn checksum(key: &str, value: &[u8]) -> u64 {
     xxh3_64_with_seed(value, xxh3_64(key.as_bytes()))
 }
 
@@ -116,7 +119,7 @@ impl StateMachine for Kv {
     type Response = Response;
 
     fn apply(&mut self, command: Command, _: At) -> Response {
-        if let Err(refusal) = command.check() {
+        if let Err(refusal) = command.within_limits() {
             return refusal.into();
         }
         match command {

@@ -8,7 +8,7 @@ mod query;
 mod response;
 
 pub use command::Command;
-pub use kv::Kv;
+pub use kv::{Kv, checksum};
 pub use limits::{MAX_KEY_BYTES, MAX_VALUE_BYTES, Refusal};
 pub use query::{Answer, MAX_PAGE, Query};
 pub use response::Response;

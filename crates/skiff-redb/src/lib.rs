@@ -102,17 +102,19 @@ impl RedbKv {
         transaction.commit().map_err(MachineError::new)
     }
 
-    fn ask(&self, query: Query) -> Told<Answer> {
+    /// Answers a question; `None` if it is of a kind that is not known here.
+    fn ask(&self, query: Query) -> Told<Option<Answer>> {
         let transaction = self.database.begin_read()?;
         let pairs = transaction.open_table(PAIRS)?;
-        Ok(match query {
+        Ok(Some(match query {
             Query::Get { key } => Answer::Value(tables::get(&pairs, &key)?),
             Query::List { prefix, after, limit } => {
                 tables::page(&pairs, &prefix, after.as_deref(), limit)?
             }
             Query::Len => Answer::Len(tables::len(&pairs)?),
             Query::Digest => Answer::Digest(self.sum()?),
-        })
+            _ => return Ok(None),
+        }))
     }
 
     fn sum(&self) -> Told<u64> {
@@ -166,7 +168,11 @@ impl Queries for RedbKv {
 
     /// A file that cannot be read panics: whoever asked is told so, and the machine is as it was.
     fn query(&self, query: Query) -> Answer {
-        self.ask(query).unwrap_or_else(|error| panic!("the database cannot be read: {error}"))
+        match self.ask(query) {
+            Ok(Some(answer)) => answer,
+            Ok(None) => panic!("this question is not known here: upgrade this node"),
+            Err(error) => panic!("the database cannot be read: {error}"),
+        }
     }
 }
 

@@ -5,12 +5,12 @@ use std::ops::Bound;
 use bytes::Bytes;
 use redb::{ReadableTable, ReadableTableMetadata, Table, TableDefinition, WriteTransaction};
 use skiff::MachineError;
-use skiff_kv::{Answer, Command, MAX_PAGE, Response};
+use skiff_kv::{Answer, Command, MAX_PAGE, Response, checksum};
 
 use crate::Told;
 
 pub(crate) const PAIRS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("pairs");
-/// The sum of the hashes of all pairs: equal where the pairs are, and known without reading them.
+/// The sum of the checksums of all pairs: the digest, known without reading them.
 pub(crate) const SUM: TableDefinition<'_, &str, u64> = TableDefinition::new("sum");
 /// Skiff's own notes: the mark of the last checkpoint, and what is kept of each batch since.
 pub(crate) const MARK: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("mark");
@@ -44,7 +44,7 @@ impl<'t> Pairs<'t> {
     }
 
     pub(crate) fn apply(&mut self, command: Command) -> Result<Response, MachineError> {
-        if let Err(refusal) = command.check() {
+        if let Err(refusal) = command.within_limits() {
             return Ok(refusal.into());
         }
         let told = match command {
@@ -80,7 +80,7 @@ impl<'t> Pairs<'t> {
             }
         };
         if let (None, Some(previous)) = (value, &previous) {
-            self.sum = self.sum.wrapping_sub(hash(key, previous));
+            self.sum = self.sum.wrapping_sub(checksum(key, previous));
         }
         Ok(Response::Done { previous })
     }
@@ -89,8 +89,8 @@ impl<'t> Pairs<'t> {
     pub(crate) fn put(&mut self, key: &str, value: &[u8]) -> Told<Option<Bytes>> {
         let previous = self.pairs.insert(key, value)?;
         let previous = previous.map(|value| Bytes::copy_from_slice(value.value()));
-        let before = previous.as_ref().map_or(0, |previous| hash(key, previous));
-        self.sum = self.sum.wrapping_sub(before).wrapping_add(hash(key, value));
+        let before = previous.as_ref().map_or(0, |previous| checksum(key, previous));
+        self.sum = self.sum.wrapping_sub(before).wrapping_add(checksum(key, value));
         Ok(previous)
     }
 }
@@ -145,16 +145,4 @@ pub(crate) fn page(
         found.push((key.to_owned(), Bytes::copy_from_slice(value)));
     }
     Ok(Answer::Page { pairs: found, more: false })
-}
-
-/// FNV-1a with 64 bits, then mixed, so that sums of it tell more than the bytes do. The length of the key
-/// goes first: no two different pairs give the same bytes.
-fn hash(key: &str, value: &[u8]) -> u64 {
-    let length = (key.len() as u64).to_le_bytes();
-    let bytes = length.iter().chain(key.as_bytes()).chain(value);
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    let hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    hash ^ (hash >> 33)
 }

@@ -176,7 +176,7 @@ fn sessions_with_durable_machine() {
     assert_eq!(told, [answered(110), Err(Refused::Acknowledged)]);
     assert_eq!(applier.machine().sum.value, 110, "neither was executed again");
     // Its tables are those of a node that was never started again.
-    let mut again = Applier::new(kept.clone());
+    let mut again = Applier::new(kept);
     apply(&mut again, vec![begin(1), in_session(2, 1, 1, 10), in_session(3, 1, 2, 100)]);
     assert_eq!(again.sessions().encode(), tables);
     // A checkpoint has all of it in its mark.

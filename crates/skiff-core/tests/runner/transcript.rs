@@ -79,6 +79,7 @@ impl Names {
             Input::SnapshotReceived { position, membership, .. } => {
                 format!("snapshot {position} has come, {}", self::membership(membership))
             }
+            Input::Marked { index } => format!("machine has {index} also after a crash"),
             Input::SnapshotRestored { position } => format!("machine has snapshot {position}"),
             Input::SnapshotSent { node, position, arrived: true } => {
                 format!("snapshot {position} is durable at {node}")

@@ -1,7 +1,7 @@
 use skiff::{Mark, Snapshots};
 
 use super::*;
-use crate::limits::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
+use crate::limits::{MAX_KEY_BYTES, MAX_VALUE_BYTES, Refusal};
 
 fn apply(kv: &mut Kv, command: Command) -> Response {
     kv.apply(command, At::default())
