@@ -175,8 +175,7 @@ pub struct Recovered {
     pub last_time: LogTime,
     /// What the state machine has applied. Never below `base`.
     pub applied: Index,
-    /// What the state machine has after a crash without the log, if it is durable by itself: the log is
-    /// not compacted beyond it. Else `None`: then the newest snapshot is what it has.
+    /// What the state machine has after a crash, if it is durable by itself: the log is kept from there.
     pub marked: Option<Index>,
     /// The newest snapshot that is durable; `base` if that is later.
     pub snapshot: Position,

@@ -100,8 +100,7 @@ pub enum Input {
         /// The last index applied.
         index: Index,
     },
-    /// The state machine, which is durable by itself, has everything up to this index also after a
-    /// crash.
+    /// The state machine, durable by itself, has everything up to this index also after a crash.
     Marked {
         /// The last index it has.
         index: Index,

@@ -132,7 +132,10 @@ impl Raft {
             Input::Persisted { write } => self.persisted(write),
             Input::Loaded { load, result } => self.loaded(load, result),
             Input::Applied { index } => self.local.machine.applied_to(index),
-            Input::Marked { index } => self.marked(index),
+            Input::Marked { index } => {
+                self.local.machine.mark(index);
+                self.compact();
+            }
             Input::SnapshotTaken { position } => self.snapshot_taken(position),
             Input::SnapshotReceived { position, membership, time, terms } => {
                 self.snapshot_received(position, membership, time, terms);

@@ -52,14 +52,8 @@ impl Raft {
     pub fn mark_point(&self) -> Option<(Position, Membership)> {
         let local = &self.local;
         let position = local.log.position_at(local.machine.handed())?;
-        let membership = || Membership::clone(local.members.at(position.index));
-        (!local.machine.restores()).then(|| (position, membership()))
-    }
-
-    /// The machine has everything up to here also after a crash.
-    pub(crate) fn marked(&mut self, index: Index) {
-        self.local.machine.mark(index);
-        self.compact();
+        let membership = Membership::clone(local.members.at(position.index));
+        (!local.machine.restores()).then_some((position, membership))
     }
 
     /// A snapshot of the machine here is durable.
