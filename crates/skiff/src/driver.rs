@@ -494,6 +494,7 @@ impl<M: Snapshots> Driver<M> {
 
     fn close(mut self) -> (Stores, JoinHandle<()>, MachineEnd) {
         self.snapshot_task.stops.store(true, Ordering::Relaxed);
+        self.on_snapshots(SnapshotWork::End);
         self.links.drain().for_each(|(_, connection)| connection.close());
         self.transport.shutdown();
         // What was last seen of the log stays to be looked at.

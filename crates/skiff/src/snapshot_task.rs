@@ -22,7 +22,12 @@ use crate::inbox::Mailbox;
 pub(crate) enum SnapshotWork {
     Keep(Piece),
     Forget,
-    Write { meta: Box<SnapshotMeta>, view: SnapshotWriter },
+    Write {
+        meta: Box<SnapshotMeta>,
+        view: SnapshotWriter,
+    },
+    /// Nothing more is wanted. A machine that is still asked for a view may come with it later.
+    End,
 }
 
 /// The way to the task, and the task.
@@ -70,6 +75,7 @@ async fn run<M: StateMachine>(
                 mailbox.input(Input::PieceKept { position, upto, result });
             }
             SnapshotWork::Forget => incoming.forget(),
+            SnapshotWork::End => break,
             SnapshotWork::Write { meta, view } => {
                 while writing.try_join_next().is_some() {}
                 let (store, mailbox) = (Arc::clone(&store), mailbox.clone());

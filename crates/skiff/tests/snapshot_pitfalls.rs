@@ -77,6 +77,8 @@ impl StateMachine for Slow {
 }
 
 impl Snapshots for Slow {
+    const KEEPS_MARKS: bool = false;
+
     fn snapshot(&self) -> Result<SnapshotWriter, MachineError> {
         self.gate.pass(Place::View, || {
             std::thread::yield_now();
