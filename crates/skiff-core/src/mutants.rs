@@ -188,6 +188,8 @@ mutants! {
     PiecesAnywhere,
     /// A snapshot is told durable before it has its name.
     SnapshotToldEarly,
+    /// A snapshot takes the place of entries that are missing although it does not cover all of them.
+    CoversTooLittle,
 
     // Mending.
     /// A node whose log has holes goes on as if it had none.

@@ -143,16 +143,6 @@ pub enum ReplicaError {
         /// What it said.
         reason: String,
     },
-    /// The machine's first state is too large to travel in one piece.
-    #[error(
-        "the state the cluster is to begin with has {size} bytes, the limit is {limit}: begin with a smaller one"
-    )]
-    GenesisTooLarge {
-        /// Its size.
-        size: usize,
-        /// The limit.
-        limit: usize,
-    },
     /// This node founded a cluster of its own while the one it belongs to still exists.
     #[error(
         "this node founded instance {ours} of the cluster by itself, but {peer} belongs to instance {theirs}, which has a member `{name}` already: stop this node and start it on an empty directory without bootstrap"

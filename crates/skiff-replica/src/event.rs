@@ -155,13 +155,6 @@ pub enum Event {
         /// Its incarnation.
         node: NodeId,
     },
-    /// A member needs the state the cluster began with, and this node does not have it any more.
-    GenesisGone {
-        /// The member's name.
-        name: String,
-        /// The member.
-        node: NodeId,
-    },
     /// This node leads, and hands leadership over. Commands wait meanwhile.
     TransferStarted {
         /// Who is to lead.

@@ -1,9 +1,11 @@
 //! A whole node without I/O: what happened in, jobs out.
 
 mod admission;
+mod arriving;
 mod calling;
 mod changing;
 mod copying;
+mod covering;
 mod fetching;
 mod founding;
 mod genesis;

@@ -38,7 +38,8 @@ pub struct Settings {
     pub machine: MachineFormat,
     /// Judges commands from elsewhere.
     pub check: CommandCheck,
-    /// The largest state a cluster may begin with, in bytes: it travels in one envelope.
+    /// The largest state that a cluster begins with and that travels in one envelope, in bytes. A larger one
+    /// travels piece by piece.
     pub genesis_bytes: usize,
     /// How many bytes of commands may wait here for a leader or for its answer.
     pub waiting_bytes: usize,
@@ -135,7 +136,7 @@ impl Settings {
             instance_seed,
             machine: MachineFormat::of::<M>(),
             check: check::<M::Command>,
-            genesis_bytes: 4 << 20,
+            genesis_bytes: GENESIS_BYTES,
             waiting_bytes: 64 << 20,
             remote_bytes: 64 << 20,
             reserve_bytes: 64 << 20,
@@ -170,6 +171,9 @@ impl MachineFormat {
         Self { version: M::VERSION, codec: M::CODEC.to_owned() }
     }
 }
+
+/// [`Settings::genesis_bytes`] if nobody says otherwise.
+const GENESIS_BYTES: usize = 4 << 20;
 
 /// What a replica starts from: what its store and its machine held when they were opened.
 #[derive(Clone, Debug, Default)]
@@ -208,7 +212,10 @@ impl Start {
                 source.verify()?;
                 Ok(source.info().clone())
             });
+            let instance = start.identity.instance;
             match examined {
+                // One that this node was given before it came to another cluster.
+                Ok(info) if instance.is_some_and(|ours| ours != info.meta.instance) => {}
                 Ok(info) => {
                     start.snapshot = Some(info);
                     break;
@@ -218,11 +225,15 @@ impl Start {
             }
         }
         if let Some(first) = positions.first().filter(|position| position.index == Index(1)) {
-            // Without it the node can do all but show it to those who have yet to come.
+            // Without it, those who have yet to come get a snapshot piece by piece.
             let source = snapshots.open(*first);
-            let read = source.and_then(|one| Ok((one.info().meta.clone(), one.read_whole()?)));
+            let read = source.and_then(|one| {
+                let is_small = one.info().size <= GENESIS_BYTES as u64;
+                let content = if is_small { Some(one.read_whole()?) } else { None };
+                Ok(content.map(|content| (one.info().meta.clone(), content)))
+            });
             match read {
-                Ok(genesis) => start.genesis = Some(genesis),
+                Ok(genesis) => start.genesis = genesis,
                 Err(error @ StoreError::Corrupt { .. }) => start.remarks.push(error.to_string()),
                 Err(error) => return Err(error),
             }

@@ -457,14 +457,26 @@ fn a_genesis_from_elsewhere_is_taken_as_it_is() {
 }
 
 #[test]
-fn a_first_state_that_is_too_large_stops_the_founder_with_the_sizes() {
+fn a_first_state_that_is_too_large_for_an_envelope_travels_in_pieces() {
     let mut world = World::new();
-    world.add("a", Spec { history: vec![1; 1 << 20], bootstrap: true, ..Spec::default() });
-    world.until("a to stop", |world| !world.is_running("a"));
-    assert!(matches!(
-        world.stopped("a"),
-        Some(Err(ReplicaError::GenesisTooLarge { size, .. })) if *size == 8 << 20
-    ));
+    for name in ["a", "b", "c"] {
+        let history = if name == "a" { vec![1; 1000] } else { Vec::new() };
+        let spec = Spec::peers(&["a", "b", "c"]);
+        world.add(name, Spec { history, genesis_bytes: Some(100), ..spec });
+    }
+    serves(&mut world, &["a", "b", "c"]);
+    let first = vec![1; 1000];
+    assert!(["b", "c"].iter().all(|name| world.history(name).starts_with(&first)));
+    let formed = |event: &Event| matches!(event, Event::Formed { .. });
+    assert!(["a", "b", "c"].iter().all(|name| world.events(name).iter().any(formed)));
+    // One that comes later gets it from one that got it so.
+    world.crash("a");
+    world.wipe("b");
+    world.start("a");
+    world.add("b", Spec { genesis_bytes: Some(100), ..Spec::peers(&["c"]) });
+    world.until("b to be there", |world| {
+        world.status("b").standing == Standing::Member && world.history("b").starts_with(&first)
+    });
 }
 
 #[test]

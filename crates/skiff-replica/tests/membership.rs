@@ -358,3 +358,99 @@ fn a_change_is_carried_on_by_the_next_leader() {
         assert!(!core.membership.is_joint(), "{after}: nothing hangs");
     }
 }
+
+/// Nobody has the beginning of the log any more.
+fn compacted(genesis_bytes: Option<usize>) -> World {
+    let mut world = World::new();
+    for name in ["a", "b", "c"] {
+        let snapshots = Some(5);
+        let spec = Spec { snapshots, genesis_bytes, ..Spec::peers(&["a", "b", "c"]) };
+        world.add(name, spec);
+    }
+    (0..20).for_each(|_| done(&mut world, 1));
+    world.until("all logs to be compacted", |world| {
+        let base = |name: &&str| world.status(name).core.map(|core| core.base.index.0);
+        ["a", "b", "c"].iter().all(|name| base(name).is_some_and(|base| base > 10))
+    });
+    world
+}
+
+#[test]
+fn a_newcomer_to_a_compacted_log_gets_the_newest_snapshot() {
+    // With what the cluster began with at hand, and without.
+    for genesis_bytes in [None, Some(0)] {
+        let mut world = compacted(genesis_bytes);
+        world.add("d", Spec { genesis_bytes, ..Spec::peers(&["a", "b", "c"]) });
+        until_voters(&mut world, &["a", "b", "c", "d"]);
+        done(&mut world, 2);
+        let all: Vec<i64> = [vec![1; 20], vec![2]].concat();
+        world.until("it has all", |world| world.history("d") == all);
+        let learner = Spec { learner: true, genesis_bytes, ..Spec::peers(&["d"]) };
+        world.add("e", learner);
+        world.until("it has all", |world| {
+            world.is_running("e")
+                && world.status("e").standing == Standing::Member
+                && world.history("e") == all
+        });
+        // What it is sent survives a restart.
+        for name in ["d", "e"] {
+            world.crash(name);
+            world.start(name);
+        }
+        done(&mut world, 3);
+        world.until("they go on", |world| {
+            ["d", "e"].iter().all(|name| world.history(name).last() == Some(&3))
+        });
+        let formed = |event: &Event| matches!(event, Event::Formed { .. });
+        assert!(!["d", "e"].iter().any(|name| world.events(name).iter().any(formed)));
+    }
+}
+
+#[test]
+fn a_wiped_node_takes_its_own_place_by_a_snapshot() {
+    for genesis_bytes in [None, Some(0)] {
+        let mut world = compacted(genesis_bytes);
+        let leader = world.elect();
+        let wiped = followers(&world, &leader)[0].clone();
+        world.wipe(&wiped);
+        world.start(&wiped);
+        world.until("it is a voter", |world| {
+            voters(world, &leader).len() == 3 && {
+                let node = world.status(&wiped).node;
+                world
+                    .status(&leader)
+                    .core
+                    .is_some_and(|core| core.membership.voters.contains(&node))
+            }
+        });
+        done_at(&mut world, &leader);
+        world.until("it has all", |world| world.history(&wiped) == [1; 21]);
+    }
+}
+
+/// The snapshot that a fresh node is given must be whole and durable before the node calls itself a member:
+/// after a crash at any step it is still a fresh one, or a member with all that this takes.
+#[test]
+fn a_newcomer_that_is_killed_early_is_admitted_when_it_comes_back() {
+    let mut reached = 0;
+    for jobs in 0..60 {
+        for done in [false, true] {
+            let mut world = compacted(Some(0));
+            let spec = Spec { genesis_bytes: Some(0), ..Spec::peers(&["a", "b", "c"]) };
+            let crash = Some(world::node::Crash { jobs, done });
+            world.add("d", Spec { crash, ..spec });
+            for _ in 0..50 {
+                world.run(SECOND / 10);
+                if !world.is_running("d") {
+                    reached += 1;
+                    world.spec("d").crash = None;
+                    world.start("d");
+                    break;
+                }
+            }
+            until_voters(&mut world, &["a", "b", "c", "d"]);
+            world.until("it has all", |world| world.history("d") == [1; 20]);
+        }
+    }
+    assert!(reached > 60, "{reached}");
+}

@@ -13,7 +13,10 @@ use skiff_replica::{Input, Job, LinkId, Replica, ReplicaError, Settings, Start};
 use skiff_storage::{
     Hole, Identity, InstanceId, Recovered, SnapshotInfo, SnapshotMeta, Standing, StoreError,
 };
-use skiff_transport::{self as wire, Body, Envelope, Fetch, Fetched, Found, Hello, Signal};
+use skiff_transport::{
+    self as wire, Body, Envelope, Fetch, Fetched, Found, Hello, Offer, Progress, Signal,
+    SnapshotPiece,
+};
 use world::machine::Counter;
 
 const ME: NodeId = NodeId(1);
@@ -25,16 +28,27 @@ fn entry(term: u64, index: u64) -> Entry {
 }
 
 fn mending() -> Replica {
-    replica(|log| {
-        log.truncate_from(Index(5));
-        log.open_hole(Hole {
-            first: Index(5),
-            last: Position::new(2, 8),
-            path: PathBuf::new(),
-            offset: 0,
-            reason: String::new(),
-        });
-    })
+    replica(open_hole)
+}
+
+fn open_hole(log: &mut Recovered) {
+    log.truncate_from(Index(5));
+    log.open_hole(Hole {
+        first: Index(5),
+        last: Position::new(2, 8),
+        path: PathBuf::new(),
+        offset: 0,
+        reason: String::new(),
+    });
+}
+
+fn mending_log() -> Recovered {
+    let mut log =
+        Recovered { hard_state: HardState { term: Term(2), vote: None }, ..Recovered::default() };
+    log.begin_after(Position::new(1, 1));
+    (2..7).for_each(|index| log.append(&entry(1, index)));
+    open_hole(&mut log);
+    log
 }
 
 /// A member of a cluster of three, with a log as `change` leaves it.
@@ -299,4 +313,96 @@ fn what_can_still_be_read_is_given() {
     let given = given(&all);
     assert_eq!(given.found, Found::Entries);
     assert_eq!(given.entries.last().map(Entry::position), Some(last));
+}
+
+/// What became of an offer of a snapshot that ends here: what the node did at once, and once all pieces
+/// were kept.
+fn offered(position: Position) -> (Vec<Job>, Vec<Job>) {
+    let (mut replica, link, fetch) = asked();
+    let now = Instant(3_000_000);
+    let says = |replica: &mut Replica, body| {
+        let envelope = Envelope { group: 0, from: PEER, to: ME, boot: 1, body };
+        replica.step(now, Input::Signal { link, signal: Signal::Received(envelope) });
+    };
+    let gone = Fetched { id: fetch.id, found: Found::Compacted, ..Fetched::default() };
+    says(&mut replica, Body::Fetched(Box::new(gone)));
+    let offer = Offer {
+        transfer: 1,
+        position,
+        membership: Membership::of([ME, PEER, NodeId(3)]),
+        terms: vec![(Index(1), Term(1)), (Index(5), position.term)],
+        codec: "own".into(),
+        size: 3,
+        ..Offer::default()
+    };
+    says(&mut replica, Body::Offer(Box::new(offer)));
+    let at_once = jobs(&mut replica);
+    let piece = SnapshotPiece { transfer: 1, offset: 0, bytes: Bytes::from_static(b"abc") };
+    says(&mut replica, Body::Piece(Box::new(piece)));
+    let kept = jobs(&mut replica).into_iter().find_map(|job| match job {
+        Job::KeepPiece(piece) => Some(piece.info.meta.position),
+        _ => None,
+    });
+    let Some(position) = kept else { return (at_once, Vec::new()) };
+    replica.step(now, Input::PieceKept { position, upto: 3, result: Ok(()) });
+    let mut then = jobs(&mut replica);
+    assert!(then.contains(&Job::Reload), "pieces may have come: {then:?}");
+    let log = mending_log();
+    replica.step(now, Input::Reloaded { result: Ok(log) });
+    then.extend(jobs(&mut replica));
+    if let Some(write) = then.iter().find_map(|job| match job {
+        Job::Write(write) => Some(write.id),
+        _ => None,
+    }) {
+        replica.step(now, Input::Persisted { write });
+        then.extend(jobs(&mut replica));
+        let mut log = mending_log();
+        log.compact_to(position);
+        replica.step(now, Input::Reloaded { result: Ok(log) });
+        then.extend(jobs(&mut replica));
+        replica.step(now, Input::Restored { result: Ok(()) });
+        assert!(replica.raft().is_some(), "it goes on");
+    }
+    (at_once, then)
+}
+
+fn refused(jobs: &[Job]) -> bool {
+    jobs.iter().any(|job| match job {
+        Job::Send { envelope: Envelope { body: Body::Got(got), .. }, .. } => {
+            got.progress == Progress::Refused
+        }
+        _ => false,
+    })
+}
+
+#[test]
+fn a_snapshot_takes_the_place_of_entries_that_the_others_have_given_up() {
+    let position = Position::new(2, 8);
+    let (at_once, then) = offered(position);
+    assert!(!refused(&at_once), "{at_once:?}");
+    let gives_up = then.iter().find_map(|job| match job {
+        Job::Write(write) => Some((write.compact_to, write.begin_after)),
+        _ => None,
+    });
+    assert_eq!(gives_up, Some((Some(position), None)), "what follows it stays");
+}
+
+#[test]
+fn a_snapshot_beyond_the_log_or_of_other_entries_is_where_it_begins() {
+    for position in [Position::new(2, 20), Position::new(3, 8)] {
+        let (at_once, then) = offered(position);
+        assert!(!refused(&at_once), "{at_once:?}");
+        let restores =
+            |job: &Job| matches!(job, Job::RestoreSnapshot { position: at, .. } if *at == position);
+        assert!(then.iter().any(restores), "{then:?}");
+        assert!(!then.iter().any(|job| matches!(job, Job::Write(_))), "the core begins anew");
+    }
+}
+
+/// With part of the hole left nobody would know what the log holds.
+#[test]
+fn a_snapshot_that_covers_too_little_is_refused() {
+    let (at_once, then) = offered(Position::new(2, 7));
+    assert!(refused(&at_once), "{at_once:?}");
+    assert!(then.is_empty());
 }

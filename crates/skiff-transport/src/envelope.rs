@@ -195,6 +195,8 @@ pub struct Offer {
     pub size: u64,
     /// The CRC-32C of that data.
     pub checksum: u32,
+    /// The members by now, with the receiver among them, if it belongs to no cluster yet.
+    pub admits: Option<Membership>,
 }
 
 /// The body of [`Body::Piece`].

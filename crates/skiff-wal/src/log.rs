@@ -3,7 +3,7 @@
 use std::{fmt, mem, sync::Arc};
 
 use skiff_core::{
-    Entry, HardState, Payload, Write,
+    Entry, HardState, Index, Payload, Position, Write,
     mutants::{Mutant, planted},
 };
 use skiff_storage::{Identity, Span, StoreError};
@@ -79,6 +79,8 @@ pub struct Log<D: Disk> {
     pub(crate) next_mend: u64,
     /// Until they are mended nothing is appended: nobody knows what it would follow.
     pub(crate) has_holes: bool,
+    /// The last entry that is missing.
+    pub(crate) missing_to: Index,
     /// Files that can become segments again.
     pub(crate) spare: Vec<String>,
     pub(crate) group: Group,
@@ -91,7 +93,10 @@ impl<D: Disk> Log<D> {
         self.group.start(self.hard_state);
         // A log that begins anew needs nothing of what it held.
         let begins_anew = writes.first().is_some_and(|write| write.begin_after.is_some());
-        let check = if self.has_holes && !begins_anew {
+        // One in which nothing is missing any more is whole: so much was given up that all of it is.
+        let covers = |base: Position| base.index >= self.missing_to && writes.len() == 1;
+        let covers = writes.first().and_then(|write| write.compact_to).is_some_and(covers);
+        let check = if self.has_holes && !begins_anew && !covers {
             Err(StoreError::Misuse("the log has holes, which are to be mended first".to_owned()))
         } else {
             self.directory.check()

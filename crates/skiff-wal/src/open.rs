@@ -3,7 +3,7 @@
 use std::{io, sync::Arc};
 
 use skiff_core::{
-    Entry, HardState, Position,
+    Entry, HardState, Index, Position,
     mutants::{Mutant, planted},
 };
 use skiff_storage::{Identity, LogReader, OnLostData, Opening, Recovered, StoreError};
@@ -239,6 +239,7 @@ fn start<D: Disk>(
         supply,
         next_mend,
         has_holes: !recovered.holes.is_empty(),
+        missing_to: missing_to(&recovered),
         log: kept.log,
         boot: kept.identity.boot,
         directory: Arc::new(Directory::new(disk, lock, kept)),
@@ -262,6 +263,11 @@ fn start<D: Disk>(
         log.find_time(&mut recovered)?;
     }
     Ok((log, recovered))
+}
+
+/// The last entry that is missing.
+fn missing_to(recovered: &Recovered) -> Index {
+    recovered.holes.last().map(|hole| hole.last.index).unwrap_or_default()
 }
 
 impl<D: Disk> Log<D> {
@@ -319,6 +325,7 @@ impl<D: Disk> Log<D> {
         drop(visible);
         (self.tail, self.begins) = (tail, begins);
         self.has_holes = !recovered.holes.is_empty();
+        self.missing_to = missing_to(&recovered);
         if needs_time {
             self.find_time(&mut recovered)?;
         }

@@ -136,7 +136,6 @@ pub(crate) fn log(at: &At<'_>, event: &Event) {
         | Event::SlowDisk { .. }
         | Event::MendRefused { .. }
         | Event::LoadFailed { .. }
-        | Event::GenesisGone { .. }
         | Event::MachineReplaced { .. }
         | Event::AdmissionWaits { .. } => tracing::warn!(node, term, index, ?event),
         event => tracing::debug!(node, term, index, ?event),

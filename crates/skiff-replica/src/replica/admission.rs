@@ -2,13 +2,14 @@
 //!
 //! It says hello to a member, again and again, and that it wants to belong. The member tells the leader,
 //! who takes it as a learner; once that is committed, any member that it says hello to sends it what the
-//! log begins with. From then on it gets the log like all others, and whoever leads makes it a voter.
+//! log begins with, or the newest snapshot. From then on it gets the log like all others, and whoever leads
+//! makes it a voter.
 //! Nobody is admitted but at its own request, or by somebody's who named its address.
 
 use skiff_core::{self as core, Change, Instant, Membership, Node, NodeId, Token};
 use skiff_transport::{Admission, Body, Joins, Newcomer, Standing};
 
-use super::{Phase, Replica, genesis::GENESIS};
+use super::{Phase, Replica};
 use crate::{
     event::{Event, Refusal},
     hello::member_named,
@@ -41,7 +42,7 @@ impl Replica {
             return;
         };
         if members.contains(node) {
-            return self.admit(link, &members);
+            return self.welcome(link, &members);
         }
         self.take_up_invitations();
         let Some(newcomer) = self.newcomer(link).filter(|one| one.joins != Joins::Not) else {
@@ -178,21 +179,6 @@ impl Replica {
     pub(super) fn name_of(&self, id: NodeId) -> String {
         let node = self.membership().and_then(|members| members.nodes.get(&id));
         node.map_or_else(|| id.to_string(), |node| format!("`{}`", node.name))
-    }
-
-    /// Sends a node what the log begins with: it is a member, and that is committed.
-    fn admit(&mut self, link: LinkId, members: &Membership) {
-        let Phase::Member(member) = &self.phase else { return };
-        let genesis = member.genesis.clone();
-        let founds =
-            self.links.peer(link).is_some_and(|peer| genesis.membership.contains(peer.node));
-        if founds || genesis.position != GENESIS {
-            return self.send_genesis(link);
-        }
-        if self.may_send_genesis(link) {
-            let admission = Admission { membership: members.clone(), genesis };
-            self.send(link, Body::Admission(Box::new(admission)));
-        }
     }
 
     /// A member says that this node belongs to its cluster.

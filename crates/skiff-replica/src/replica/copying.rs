@@ -208,7 +208,7 @@ impl Replica {
 
 /// What a snapshot is, as it is told to whoever copies it: an envelope with an offer.
 fn wire_offer(replica: &Replica, info: &SnapshotInfo) -> Bytes {
-    let body = Body::Offer(Box::new(offer(0, info)));
+    let body = Body::Offer(Box::new(offer(0, info, None)));
     let mut out = BytesMut::new();
     wire::encode(&replica.envelope(skiff_core::NodeId::default(), body), &mut out);
     out.freeze()

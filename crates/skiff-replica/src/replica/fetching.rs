@@ -50,7 +50,14 @@ impl Replica {
     pub(super) fn fetch(&mut self, link: LinkId, fetch: Fetch) {
         let (from, is_committed) = match self.lookup(fetch) {
             Ok(found) => found,
-            Err(Some(found)) => return self.answer_fetch(link, fetch.id, found),
+            Err(Some(found)) => {
+                self.answer_fetch(link, fetch.id, found);
+                let asks = self.links.peer(link).map(|peer| peer.node);
+                if let Some(node) = asks.filter(|_| found == Found::Compacted) {
+                    self.supply(node, None);
+                }
+                return;
+            }
             Err(None) => return,
         };
         let to = if is_committed { from } else { fetch.last.index };

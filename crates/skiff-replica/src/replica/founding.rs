@@ -11,23 +11,25 @@ use std::convert::Infallible;
 use bytes::Bytes;
 use skiff_core::{
     self as core, HardState, Index, Instant, LogTime, Membership, Node, NodeId, Position, Raft,
-    Term, Write, WriteId,
+    Write, WriteId,
     mutants::{Mutant, planted},
 };
 use skiff_storage::{
     Identity, InstanceId, Recovered, SnapshotInfo, SnapshotMeta, Standing, measure,
 };
-use skiff_transport::{Genesis, Hello};
+use skiff_transport::{self as wire, Genesis, Hello};
 
 use super::{
     Member, Phase, Replica,
-    genesis::{GENESIS, genesis_of, meta_of},
+    arriving::{first_state, only},
+    genesis::{GENESIS, NOT_HERE, genesis_of, meta_of},
     marks::{self, Marks},
 };
 use crate::{
     error::{ReplicaError, StartError},
     event::Event,
     job::Job,
+    links::Peer,
     machine::{Mark, Opened},
 };
 
@@ -37,16 +39,16 @@ const FIRST_WRITE: WriteId = WriteId(0);
 /// A node on its way to membership.
 #[derive(Debug)]
 pub(crate) struct Entering {
-    step: Step,
-    genesis: Genesis,
+    pub(super) step: Step,
+    pub(super) genesis: Genesis,
     /// The newest snapshot, if there is one besides the genesis.
-    newest: Option<SnapshotInfo>,
+    pub(super) newest: Option<SnapshotInfo>,
     /// Whether the genesis is made here, from the machine's state.
-    founds: bool,
+    pub(super) founds: bool,
     /// The core, if it is ready before the machine is.
-    raft: Option<Raft>,
+    pub(super) raft: Option<Raft>,
     /// The time of the last entry in the log.
-    last_time: LogTime,
+    pub(super) last_time: LogTime,
 }
 
 impl Entering {
@@ -58,7 +60,7 @@ impl Entering {
 
 /// What is awaited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
+pub(super) enum Step {
     /// The machine's state.
     Capture,
     /// The genesis as a snapshot.
@@ -162,6 +164,7 @@ impl Replica {
     }
 
     fn enter(&mut self, entering: Entering) {
+        self.stop_receiving("this node becomes a member by what its cluster began with");
         self.phase = Phase::Entering(Box::new(entering));
         self.jobs.push_back(Job::Capture);
     }
@@ -183,15 +186,10 @@ impl Replica {
     }
 
     pub(super) fn captured(&mut self, result: Result<Bytes, String>) {
-        let limit = self.settings.genesis_bytes;
         let Some(entering) = self.entering(Step::Capture) else { return };
         let genesis = &mut entering.genesis;
         if entering.founds {
             match result {
-                Ok(content) if content.len() > limit => {
-                    let size = content.len();
-                    return self.fail(ReplicaError::GenesisTooLarge { size, limit });
-                }
                 Ok(content) => genesis.content = content,
                 Err(reason) => {
                     return self.fail(ReplicaError::MachineState { action: "give", reason });
@@ -215,11 +213,16 @@ impl Replica {
         if let Err(reason) = result {
             return self.fail(ReplicaError::Store { reason, damaged: false });
         }
+        self.begin_log(GENESIS);
+    }
+
+    /// The log is to begin after what is in the store.
+    pub(super) fn begin_log(&mut self, position: Position) {
         self.next_step(Step::Begin, |_, _| {
             Job::Write(Write {
                 id: FIRST_WRITE,
-                hard_state: FIRST_STATE,
-                begin_after: Some(GENESIS),
+                hard_state: first_state(position),
+                begin_after: Some(position),
                 ..Write::default()
             })
         });
@@ -273,25 +276,13 @@ impl Replica {
         let restored = newest.meta.position.index;
         self.opened_at = (restored, restored);
         let is_new = raft.is_none();
-        let raft = raft.map_or_else(|| self.first_core(&genesis.membership), Ok);
+        let marked = self.settings.marks.kept.then_some(restored);
+        let first = || self.core(core::Recovered { marked, ..only(&newest.meta) });
+        let raft = raft.map_or_else(first, Ok);
         match raft {
             Ok(raft) => self.begin(raft, (genesis, newest), last_time, is_new),
             Err(error) => self.fail(error.into()),
         }
-    }
-
-    /// A core that begins with the genesis.
-    fn first_core(&self, membership: &Membership) -> Result<Raft, StartError> {
-        let recovered = core::Recovered {
-            hard_state: FIRST_STATE,
-            base: GENESIS,
-            last: GENESIS,
-            membership: membership.clone(),
-            applied: GENESIS.index,
-            marked: self.settings.marks.kept.then_some(GENESIS.index),
-            ..core::Recovered::default()
-        };
-        self.core(recovered)
     }
 
     fn core(&self, recovered: core::Recovered) -> Result<Raft, StartError> {
@@ -306,11 +297,12 @@ impl Replica {
     fn begin(
         &mut self,
         raft: Raft,
-        (genesis, newest): (Genesis, SnapshotInfo),
+        (mut genesis, newest): (Genesis, SnapshotInfo),
         last_time: LogTime,
         is_new: bool,
     ) {
-        if is_new && genesis.membership.contains(self.identity.node) {
+        let is_genesis = genesis.position == GENESIS;
+        if is_new && is_genesis && genesis.membership.contains(self.identity.node) {
             let names = genesis.membership.nodes.values().map(|node| node.name.clone());
             let mut members: Vec<String> = names.collect();
             members.sort();
@@ -322,14 +314,21 @@ impl Replica {
         if let Some(waits) = self.forming.note(self.now, Vec::new()) {
             self.tell(Event::Waiting(waits));
         }
+        let came = is_new && newest.size != genesis.content.len() as u64;
+        if came || genesis.content.len() > self.settings.genesis_bytes {
+            (genesis.position, genesis.content) = (NOT_HERE, Bytes::new());
+        }
         let mut member = Member::new(raft, (genesis, newest), last_time, self.now);
         let (mark, stored) = self.opened_at;
         member.marks = Marks::new(mark, stored);
+        let members = member.raft.committed_membership().1.clone();
         self.phase = Phase::Member(Box::new(member));
         self.dial_members();
-        let fresh = self.links.peers().filter(|(_, peer)| self.is_member(peer.node));
+        let is_fresh = |peer: &Peer| peer.hello.standing == wire::Standing::Fresh;
+        let is_member = |peer: &Peer| members.contains(peer.node) && is_fresh(peer);
+        let fresh = self.links.peers().filter(|(_, peer)| is_member(peer));
         for link in fresh.map(|(link, _)| link).collect::<Vec<_>>() {
-            self.send_genesis(link);
+            self.welcome(link, &members);
         }
         self.release_held();
     }
@@ -350,7 +349,8 @@ impl Replica {
         }
         self.judge_format(meta.machine_version, &meta.codec)
             .map_err(|reason| StartError::Format { reason })?;
-        let genesis = genesis.unwrap_or_else(|| (meta.clone(), Bytes::new()));
+        let absent = || (SnapshotMeta { position: NOT_HERE, ..meta.clone() }, Bytes::new());
+        let genesis = genesis.unwrap_or_else(absent);
         let genesis = genesis_of(&self.identity.cluster, genesis.0, genesis.1);
         let is_whole = log.holes.is_empty() || !follows(&log, meta.position);
         if is_whole || planted(Mutant::HolesForgotten) {
@@ -415,11 +415,8 @@ impl Replica {
     }
 }
 
-/// Term and vote with which every member begins.
-const FIRST_STATE: HardState = HardState { term: Term(1), vote: None };
-
 /// Whether a log holds what a snapshot ends with, or begins after it.
-fn follows(log: &Recovered, position: Position) -> bool {
+pub(super) fn follows(log: &Recovered, position: Position) -> bool {
     log.term_at(position.index) == Some(position.term)
         // In a hole nobody knows, unless the hole ends with it: that will be known once it is mended.
         || log.holes.iter().any(|hole| hole.first <= position.index && position.index < hole.last.index)
@@ -466,6 +463,9 @@ fn info_of(genesis: &Genesis) -> SnapshotInfo {
 }
 
 fn restore(entering: &Entering, identity: &Identity) -> Job {
+    if let Some(newest) = &entering.newest {
+        return Job::RestoreSnapshot { position: newest.meta.position, node: identity.node };
+    }
     let Genesis { instance, position, membership, content, .. } = &entering.genesis;
     let mark = Mark::new(InstanceId(*instance), identity.node, *position, membership.clone());
     Job::Restore { content: content.clone(), mark: Box::new(mark) }
@@ -473,6 +473,8 @@ fn restore(entering: &Entering, identity: &Identity) -> Job {
 
 #[cfg(test)]
 mod tests {
+    use skiff_core::Term;
+
     use super::*;
 
     /// A removal was taken for an old one, since the members of the snapshot seemed to stand where the log

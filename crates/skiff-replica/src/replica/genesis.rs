@@ -1,18 +1,18 @@
 //! The state a cluster begins with, on its way between nodes.
 
 use bytes::Bytes;
-use skiff_core::{LogTime, Position};
+use skiff_core::{LogTime, Membership, Position};
 use skiff_storage::{InstanceId, SnapshotMeta};
-use skiff_transport::{Body, Genesis};
+use skiff_transport::{Admission, Body, Genesis};
 
 use super::{Phase, Replica};
-use crate::{
-    event::{Event, Refusal},
-    job::LinkId,
-};
+use crate::{event::Refusal, job::LinkId};
 
 /// Where every cluster's log begins: the genesis stands for this entry.
 pub(crate) const GENESIS: Position = Position::new(1, 1);
+/// In the place of [`GENESIS`] if the content is not at hand: it is too large to be kept in memory, or was
+/// never here.
+pub(crate) const NOT_HERE: Position = Position::ZERO;
 /// A peer is sent the genesis once in so many longest election timeouts.
 const AGAIN: u64 = 4;
 
@@ -58,19 +58,31 @@ impl Replica {
         Ok(())
     }
 
-    /// Sends the genesis to a member that does not know it yet, unless it was just sent.
-    pub(super) fn send_genesis(&mut self, link: LinkId) {
+    /// Gives a fresh node what it begins with, unless that was just done: it is one of these members, and
+    /// that is committed. It gets the genesis where that is at hand, else the newest snapshot.
+    pub(super) fn welcome(&mut self, link: LinkId, members: &Membership) {
         let Phase::Member(member) = &self.phase else { return };
         let genesis = member.genesis.clone();
+        let Some(node) = self.links.peer(link).map(|peer| peer.node) else { return };
         if !self.may_send_genesis(link) {
             return;
         }
-        let Some(peer) = self.links.get(link).and_then(|link| link.peer.as_ref()) else { return };
-        let (node, name) = (peer.node, peer.hello.name.clone());
-        if genesis.position == GENESIS {
+        if genesis.position != GENESIS {
+            self.supply(node, Some(members.clone()));
+        } else if genesis.membership.contains(node) {
             self.send(link, Body::Genesis(Box::new(genesis)));
         } else {
-            self.tell(Event::GenesisGone { name, node });
+            let admission = Admission { membership: members.clone(), genesis };
+            self.send(link, Body::Admission(Box::new(admission)));
+        }
+    }
+
+    /// Shows a node of another instance which cluster it belonged to. It is not to begin with that.
+    pub(super) fn show_genesis(&mut self, link: LinkId) {
+        let Phase::Member(member) = &self.phase else { return };
+        let shown = Genesis { position: NOT_HERE, content: Bytes::new(), ..member.genesis.clone() };
+        if self.may_send_genesis(link) {
+            self.send(link, Body::Genesis(Box::new(shown)));
         }
     }
 }

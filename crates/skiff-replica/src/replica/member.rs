@@ -208,7 +208,7 @@ impl Replica {
     }
 
     pub(super) fn persisted(&mut self, write: WriteId) {
-        if !self.log_begun() {
+        if !self.log_begun() && !self.covered_durably() {
             self.step_core(core::Input::Persisted { write });
             let news = self.vacancy.written();
             news.into_iter().for_each(|news| self.tell(news));
@@ -218,6 +218,9 @@ impl Replica {
     pub(super) fn write_failed(&mut self, write: WriteId, recoverable: bool, reason: String) {
         if matches!(self.phase, Phase::Entering(_)) {
             return self.fail(ReplicaError::Store { reason, damaged: false });
+        }
+        if matches!(self.phase, Phase::Mending(_)) {
+            return self.cover_failed(recoverable, reason);
         }
         self.store_said = Some(reason);
         let fault = if recoverable { Fault::WriteRefused { write } } else { Fault::StoreFailed };

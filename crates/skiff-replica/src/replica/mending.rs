@@ -3,8 +3,8 @@
 //! While there is a hole no core runs: the node neither votes nor campaigns nor acknowledges anything,
 //! which is what it can promise without knowing what it has acknowledged. It asks the others, one after
 //! the other, for the entries that end with the last one of a hole; no leader is needed for that, so
-//! that members with different damage make each other whole. When there is no hole any more, the node
-//! starts as after any crash.
+//! that members with different damage make each other whole. Where they are given up, a snapshot takes
+//! their place (`covering.rs`). When there is no hole any more, the node starts as after any crash.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -42,6 +42,8 @@ pub(crate) struct Mending {
     pub(super) machine: Opened,
     /// Who may have them.
     pub(super) membership: Arc<Membership>,
+    /// A snapshot has come that covers what is missing: the log is to be looked at again.
+    pub(super) looks_again: bool,
     asked: Option<Asked>,
     asked_last: NodeId,
     /// Who has been asked since all were asked last, or since anything was given.
@@ -49,11 +51,11 @@ pub(crate) struct Mending {
     /// Who has lost it too, by its last answer.
     losers: BTreeSet<NodeId>,
     /// When those who said so are asked again.
-    again_at: Option<Instant>,
+    pub(super) again_at: Option<Instant>,
     /// Since when nobody has it.
     nobody_since: Option<Instant>,
     /// The store is at work.
-    is_busy: bool,
+    pub(super) is_busy: bool,
     requests: u64,
     /// So many entries before a hole are asked for as well, once one of them has turned out not to fit:
     /// twice as many each time.
@@ -123,7 +125,9 @@ impl Replica {
         let newest = log.memberships.last().map(|(_, membership)| membership);
         let membership = Arc::new(newest.unwrap_or(&snapshot.meta.membership).clone());
         let is_alone = !membership.voters.iter().any(|voter| *voter != self.identity.node);
-        if let Some(hole) = log.holes.first().filter(|_| is_alone) {
+        let is_covered =
+            log.holes.last().is_none_or(|hole| hole.last.index <= snapshot.meta.position.index);
+        if let Some(hole) = log.holes.first().filter(|_| is_alone && !is_covered) {
             return Err(StartError::Lost { hole: hole.clone() });
         }
         for hole in &log.holes {
@@ -135,6 +139,7 @@ impl Replica {
             genesis,
             machine,
             membership,
+            looks_again: false,
             asked: None,
             asked_last: NodeId::default(),
             tried: BTreeSet::new(),
@@ -146,10 +151,11 @@ impl Replica {
             reach: 0,
         }));
         self.dial_members();
+        self.cover();
         Ok(())
     }
 
-    const fn mending(&mut self) -> Option<&mut Mending> {
+    pub(super) const fn mending(&mut self) -> Option<&mut Mending> {
         match &mut self.phase {
             Phase::Mending(mending) => Some(mending),
             _ => None,
@@ -160,7 +166,14 @@ impl Replica {
     pub(super) fn mend_on(&mut self) {
         let now = self.now;
         let patience = self.settings.core.max_election_timeout;
+        let is_coming = self.receiving.as_ref().is_some_and(|one| {
+            now.since(one.heard()) <= PATIENCE * patience && !planted(Mutant::AskedOnce)
+        });
         let Some(mending) = self.mending().filter(|mending| !mending.is_busy) else { return };
+        if mending.looks_again && mending.again_at.is_none_or(|at| at <= now) {
+            (mending.looks_again, mending.is_busy) = (false, true);
+            return self.jobs.push_back(Job::Reload);
+        }
         if let Some(asked) = mending.asked.take_if(|asked| asked.until <= now) {
             // It may be slow, or gone: the next one is asked.
             mending.tried.insert(asked.node);
@@ -172,6 +185,9 @@ impl Replica {
             return;
         }
         let (asked_last, tried) = (mending.asked_last, mending.tried.clone());
+        if is_coming {
+            return self.mend_later(now.after(patience));
+        }
         let mut able: Vec<NodeId> = self
             .links
             .peers()
@@ -232,7 +248,8 @@ impl Replica {
         let Fetched { prev, mut entries, .. } = fetched;
         let Some(mending) = self.mending() else { return };
         mending.tried.insert(node);
-        if matches!(found, Found::Damaged | Found::Compacted) {
+        // Who has given it up has a snapshot in its place, and offers that.
+        if found == Found::Damaged {
             mending.losers.insert(node);
         } else {
             mending.losers.remove(&node);
@@ -285,7 +302,9 @@ impl Replica {
             Err(error) => self.fail(error.into()),
             Ok(log) if !log.holes.is_empty() => {
                 mending.log = log;
-                self.mend_on();
+                if !self.cover() {
+                    self.mend_on();
+                }
             }
             Ok(log) => {
                 let phase = std::mem::replace(&mut self.phase, Phase::Fresh);

@@ -141,6 +141,8 @@ impl Replica {
         }
         let is_member = peer.hello.standing == wire::Standing::Member;
         let is_ours = peer.hello.instance.map(InstanceId) == self.identity.instance;
+        let is_fresh = peer.hello.standing == wire::Standing::Fresh;
+        let may_offer = is_ours || matches!(self.phase, Phase::Fresh);
         match body {
             Body::Raft { term, message } if is_member && is_ours => {
                 self.step_core(core::Input::Message { from, term, message });
@@ -156,9 +158,9 @@ impl Replica {
             }
             Body::Fetch(fetch) if is_member && is_ours => self.fetch(link, *fetch),
             Body::Fetched(fetched) if is_member && is_ours => self.fetched(from, *fetched),
-            Body::Offer(offer) if is_member && is_ours => self.offered(link, from, *offer),
-            Body::Piece(piece) if is_member && is_ours => self.piece(link, from, *piece),
-            Body::Got(got) if is_member && is_ours => self.got(from, *got),
+            Body::Offer(offer) if is_member && may_offer => self.offered(link, from, *offer),
+            Body::Piece(piece) if is_member && may_offer => self.piece(link, from, *piece),
+            Body::Got(got) if is_fresh || is_member && is_ours => self.got(from, *got),
             Body::Request(request) => self.request(link, *request),
             Body::Answer(answer) => self.answered(link, *answer),
             _ => self.refusals.count_one(),
@@ -255,7 +257,7 @@ impl Replica {
             found.close_at = Some(self.now.after(self.settings.core.max_election_timeout));
         }
         if named.is_some() {
-            self.send_genesis(link);
+            self.show_genesis(link);
         }
         self.tell_refused(&address, reason);
     }

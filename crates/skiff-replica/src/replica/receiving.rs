@@ -7,7 +7,7 @@ use skiff_core::{
     self as core, Instant, NodeId, Position,
     mutants::{Mutant, planted},
 };
-use skiff_storage::{SnapshotInfo, SnapshotMeta};
+use skiff_storage::{InstanceId, SnapshotInfo, SnapshotMeta};
 use skiff_transport::{Body, Got, Offer, Progress, SnapshotPiece};
 
 use super::{Phase, Replica};
@@ -39,6 +39,11 @@ pub(crate) struct Receiving {
 }
 
 impl Receiving {
+    /// When its sender was last heard.
+    pub(super) const fn heard(&self) -> Instant {
+        self.heard
+    }
+
     /// How it stands.
     pub(super) fn status(&self) -> TransferStatus {
         let (position, size) = (self.info.meta.position, self.info.size);
@@ -53,7 +58,9 @@ impl Receiving {
 impl Replica {
     /// A member offers a snapshot.
     pub(super) fn offered(&mut self, link: LinkId, from: NodeId, offer: Offer) {
-        let (transfer, info) = (offer.transfer, self.info_of(offer));
+        let transfer = offer.transfer;
+        let admits = offer.admits.as_ref().is_some_and(|all| all.contains(self.identity.node));
+        let info = self.info_of(link, offer);
         let (now, patience) = (self.now, PATIENCE * self.settings.core.max_election_timeout);
         if let Some(receiving) = self.receiving.as_mut().filter(|one| one.is_of(&info)) {
             (receiving.from, receiving.transfer, receiving.heard) = (from, transfer, now);
@@ -62,11 +69,14 @@ impl Replica {
             return self.tell_got(link, transfer, kept, Progress::Going);
         }
         let position = info.meta.position;
-        if !self.wants(&info.meta) {
+        if !self.wants(&info.meta, admits) {
             return self.tell_got(link, transfer, 0, Progress::Refused);
         }
+        // A leader knows what it does. Others, who do not know of each other, have each another.
+        let is_led = matches!(self.phase, Phase::Member(_));
         let is_better = |one: &Receiving| {
-            position.index > one.info.meta.position.index || now.since(one.heard) > patience
+            let is_newer = is_led && position.index > one.info.meta.position.index;
+            is_newer || now.since(one.heard) > patience
         };
         if self.receiving.as_ref().is_some_and(|one| !is_better(one)) {
             return self.tell_got(link, transfer, 0, Progress::Refused);
@@ -88,9 +98,11 @@ impl Replica {
         self.tell_got(link, transfer, 0, Progress::Going);
     }
 
-    fn info_of(&self, offer: Offer) -> SnapshotInfo {
+    fn info_of(&self, link: LinkId, offer: Offer) -> SnapshotInfo {
+        let said = self.links.peer(link).and_then(|peer| peer.hello.instance).map(InstanceId);
         let meta = SnapshotMeta {
-            instance: self.instance(),
+            // Whoever belongs to no cluster yet comes to that of the sender.
+            instance: self.identity.instance.or(said).unwrap_or_default(),
             position: offer.position,
             time: offer.time,
             membership: offer.membership,
@@ -102,8 +114,13 @@ impl Replica {
     }
 
     /// Whether a snapshot would bring this node further.
-    fn wants(&self, meta: &SnapshotMeta) -> bool {
-        let Phase::Member(member) = &self.phase else { return false };
+    fn wants(&self, meta: &SnapshotMeta, admits: bool) -> bool {
+        let member = match &self.phase {
+            Phase::Member(member) => member,
+            Phase::Fresh => return admits,
+            Phase::Mending(mending) => return mending.is_covered_by(meta.position),
+            Phase::Entering(_) | Phase::Removed => return false,
+        };
         let known = member.raft.committed().max(member.raft.snapshot().index);
         let is_newer = meta.position.index > known;
         // One that is being taken here has the same name.
@@ -179,6 +196,11 @@ impl Replica {
     /// All of it is durable, and verified.
     fn received(&mut self) {
         let Some(Receiving { info, .. }) = self.receiving.take() else { return };
+        match &self.phase {
+            Phase::Fresh => return self.arrive(SnapshotInfo::clone(&info)),
+            Phase::Mending(_) => return self.covered(SnapshotInfo::clone(&info)),
+            Phase::Member(_) | Phase::Entering(_) | Phase::Removed => {}
+        }
         let SnapshotMeta { position, membership, time, terms, .. } = info.meta.clone();
         if let Phase::Member(member) = &mut self.phase {
             member.shelf.has(SnapshotInfo::clone(&info));

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use skiff_core::{self as core, Instant, NodeId, Position, StateName};
+use skiff_core::{self as core, Instant, Membership, NodeId, Position, StateName};
 use skiff_storage::SnapshotInfo;
 use skiff_transport::{Body, Got, Offer, Progress, SnapshotPiece};
 
@@ -27,6 +27,10 @@ pub(crate) struct Transfers {
 struct Transfer {
     number: u64,
     info: SnapshotInfo,
+    /// The members by now, for a receiver that belongs to no cluster yet.
+    admits: Option<Membership>,
+    /// Nobody leads the receiver that it is for: it is fresh, or its log has holes.
+    is_asked: bool,
     /// How far the receiver has it; `None` until it has said so.
     kept: Option<u64>,
     /// What is sent next.
@@ -86,10 +90,41 @@ impl Replica {
         if info.meta.position != position {
             return self.transfer_ended(to, position, false);
         }
+        self.begin_transfer(to, info, (None, false));
+    }
+
+    /// Gives the newest snapshot to a node that does not follow anybody yet: a fresh one that is a member
+    /// by these, or one whose log lacks what is compacted here.
+    pub(super) fn supply(&mut self, to: NodeId, admits: Option<Membership>) {
+        let now = self.now;
+        if let Some(transfer) = self.transfers.under_way.get_mut(&to) {
+            if transfer.admits != admits {
+                (transfer.admits, transfer.offer_at) = (admits, now);
+                self.tend_transfers();
+            }
+            return;
+        }
+        let info = match &self.phase {
+            Phase::Member(member) => member.shelf.newest.clone(),
+            Phase::Mending(mending) => mending.snapshot.clone(),
+            Phase::Fresh | Phase::Entering(_) | Phase::Removed => return,
+        };
+        self.begin_transfer(to, info, (admits, true));
+    }
+
+    fn begin_transfer(
+        &mut self,
+        to: NodeId,
+        info: SnapshotInfo,
+        (admits, is_asked): (Option<Membership>, bool),
+    ) {
+        let position = info.meta.position;
         let (number, now) = (self.transfers.next_number(), self.now);
         let transfer = Transfer {
             number,
             info,
+            admits,
+            is_asked,
             kept: None,
             next: 0,
             reads: false,
@@ -124,7 +159,7 @@ impl Replica {
         if now >= transfer.offer_at {
             transfer.offer_at = now.after(SILENCE * patience);
             transfer.kept = None;
-            let offer = offer(transfer.number, &transfer.info);
+            let offer = offer(transfer.number, &transfer.info, transfer.admits.clone());
             if let Some(link) = self.links.path(node) {
                 self.send(link, Body::Offer(Box::new(offer)));
             }
@@ -228,10 +263,10 @@ impl Replica {
         self.grant_wishes(false);
     }
 
-    /// Only who leads sends snapshots.
+    /// Only who leads sends snapshots, but for those that do not follow anybody yet.
     pub(super) fn end_transfers(&mut self, state: StateName) {
         if state != StateName::Leader {
-            self.transfers.under_way.clear();
+            self.transfers.under_way.retain(|_, transfer| transfer.is_asked);
             self.grant_wishes(false);
         }
     }
@@ -245,7 +280,7 @@ impl Replica {
     }
 }
 
-pub(super) fn offer(transfer: u64, info: &SnapshotInfo) -> Offer {
+pub(super) fn offer(transfer: u64, info: &SnapshotInfo, admits: Option<Membership>) -> Offer {
     let SnapshotInfo { meta, size, checksum } = info.clone();
     Offer {
         transfer,
@@ -257,5 +292,6 @@ pub(super) fn offer(transfer: u64, info: &SnapshotInfo) -> Offer {
         codec: meta.codec,
         size,
         checksum,
+        admits,
     }
 }

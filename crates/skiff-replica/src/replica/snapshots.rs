@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use skiff_core::{self as core, Entry, Index, Instant, Position};
-use skiff_storage::{InstanceId, SnapshotInfo, SnapshotMeta};
+use skiff_storage::{SnapshotInfo, SnapshotMeta};
 
 use super::{Phase, Replica};
 use crate::{error::ReplicaError, event::Event, input::NotKept, job::Job};
@@ -150,10 +150,5 @@ impl Replica {
         self.step_core(core::Input::SnapshotRestored { position });
         self.grant_wishes(true);
         self.calls.applied(position.index);
-    }
-
-    /// The instance, for snapshots.
-    pub(super) fn instance(&self) -> InstanceId {
-        self.identity.instance.unwrap_or_default()
     }
 }

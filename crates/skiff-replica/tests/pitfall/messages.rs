@@ -63,7 +63,6 @@ fn stops() -> Vec<ReplicaError> {
         },
         ReplicaError::Machine { index: Index(7), reason: "panicked: three is too much".into() },
         ReplicaError::MachineState { action: "take", reason: "it is no state of mine".into() },
-        ReplicaError::GenesisTooLarge { size: 9_000_000, limit: 8_000_000 },
         ReplicaError::SecondInstance {
             name: "a".into(),
             ours: instance(1),

@@ -229,6 +229,9 @@ fn offer(part: Bytes) -> Result<Offer, WireError> {
     let it = pb::Offer::decode(part)?;
     let membership = Membership::decode(&it.membership)
         .map_err(|_| WireError::Malformed("offer: its membership"))?;
+    let admits = Some(&it.admits).filter(|bytes| !bytes.is_empty());
+    let admits = admits.map(|bytes| Membership::decode(bytes)).transpose();
+    let admits = admits.map_err(|_| WireError::Malformed("offer: the members by now"))?;
     let run = |run: pb::Position| (Index(run.index), Term(run.term));
     Ok(Offer {
         transfer: it.transfer,
@@ -240,6 +243,7 @@ fn offer(part: Bytes) -> Result<Offer, WireError> {
         codec: it.codec,
         size: it.size,
         checksum: it.checksum,
+        admits,
     })
 }
 

@@ -257,6 +257,7 @@ fn offer(it: &Offer) -> pb::Offer {
         codec: it.codec.clone(),
         size: it.size,
         checksum: it.checksum,
+        admits: it.admits.as_ref().map(|members| members.encode().into()).unwrap_or_default(),
     }
 }
 

@@ -370,6 +370,9 @@ pub struct Offer {
     pub size: u64,
     #[prost(fixed32, tag = "9")]
     pub checksum: u32,
+    /// As in an entry of kind 2; empty if the receiver is a member already.
+    #[prost(bytes = "bytes", tag = "10")]
+    pub admits: ::prost::bytes::Bytes,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Piece {

@@ -90,7 +90,8 @@ fn envelopes() -> Vec<(&'static str, Envelope)> {
         ("refusal", answer(Err(refusal()))),
         ("fetch", envelope(Body::Fetch(Box::new(Fetch { id: 12, from: Index(290), last })))),
         ("fetched", fetched(Found::Entries, entries())),
-        ("offer", offer()),
+        ("offer", offer(None)),
+        ("offer that admits", offer(Some(Membership::of([NodeId(1), NodeId(3)])))),
         ("piece", piece()),
         ("got", got(Progress::Going)),
         ("gap", got(Progress::Gap)),
@@ -121,7 +122,7 @@ fn envelopes() -> Vec<(&'static str, Envelope)> {
     ]
 }
 
-fn offer() -> Envelope {
+fn offer(admits: Option<Membership>) -> Envelope {
     envelope(Body::Offer(Box::new(Offer {
         transfer: 13,
         position: Position::new(6, 300),
@@ -132,6 +133,7 @@ fn offer() -> Envelope {
         codec: "msgpack-named".into(),
         size: 5_000,
         checksum: 0x0102_0304,
+        admits,
     })))
 }
 

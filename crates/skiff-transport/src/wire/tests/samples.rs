@@ -293,7 +293,7 @@ fn any_fetched() -> BoxedStrategy<Fetched> {
 
 fn any_offer() -> BoxedStrategy<Offer> {
     let runs = vec((number(), number()), 0..5);
-    let sizes = (number(), any::<u32>(), any::<u32>());
+    let sizes = (number(), any::<u32>(), any::<u32>(), option::of(any_membership()));
     (number(), position(), number(), any_membership(), runs, text(), sizes)
         .prop_map(|(transfer, position, time, membership, runs, codec, sizes)| Offer {
             transfer,
@@ -305,6 +305,7 @@ fn any_offer() -> BoxedStrategy<Offer> {
             codec,
             size: sizes.0,
             checksum: sizes.2,
+            admits: sizes.3,
         })
         .boxed()
 }
