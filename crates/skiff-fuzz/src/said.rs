@@ -330,6 +330,7 @@ fn snapshot(source: &mut Source<'_>, around: &Around<'_>) -> Body {
             codec: if source.byte() < 240 { "msgpack-named".to_owned() } else { source.text(20) },
             size: source.near(30),
             checksum: u32::from_le_bytes(source.array()),
+            admits: source.flag().then(|| membership(source)),
         })),
         1 => {
             let offset = if source.flag() { 0 } else { source.number() };

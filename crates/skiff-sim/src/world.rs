@@ -200,7 +200,7 @@ impl<'w, 't, W: Workload> World<'w, 't, W> {
     fn take(&mut self, node: usize, event: Event) -> Step {
         match event {
             Event::Wake => self.wake(node),
-            Event::Join(peer) => self.step(node, Input::Join { address: address(peer) }),
+            Event::Join(peer) => self.step(node, Input::Join { address: self.address(peer) }),
             Event::Bootstrap => self.step(node, Input::Bootstrap),
             Event::CloseList => self.step(node, Input::CloseList),
             Event::Asked(input) => self.step(node, *input),
@@ -362,11 +362,6 @@ impl<'w, 't, W: Workload> World<'w, 't, W> {
             }
         }
     }
-}
-
-/// Where a node listens.
-fn address(node: usize) -> String {
-    format!("n{node}:1")
 }
 
 /// Milliseconds, for people.

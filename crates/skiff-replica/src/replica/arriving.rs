@@ -11,11 +11,13 @@ use super::{
     founding::{Entering, Step},
     genesis::genesis_of,
 };
+use crate::event::Event;
 
 impl Replica {
     /// A snapshot that a member has sent is durable here: this node is a member by it from now on.
     pub(super) fn arrive(&mut self, info: SnapshotInfo) {
         let SnapshotMeta { position, time, .. } = info.meta;
+        self.tell(Event::SnapshotInstalled { position });
         let genesis = genesis_of(&self.identity.cluster, info.meta.clone(), Bytes::new());
         let entering = Entering {
             step: Step::Save,

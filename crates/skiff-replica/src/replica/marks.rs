@@ -85,7 +85,7 @@ impl Replica {
         let (position, membership) = member.raft.mark_point()?;
         let Position { index, .. } = position;
         let is_new = index > member.marks.newest && member.marks.stands_at(index);
-        let instance = self.instance();
+        let instance = self.identity.instance.unwrap_or_default();
         is_new.then(|| Mark::new(instance, self.identity.node, position, membership))
     }
 

@@ -72,11 +72,12 @@ impl Replica {
         if !self.wants(&info.meta, admits) {
             return self.tell_got(link, transfer, 0, Progress::Refused);
         }
-        // A leader knows what it does. Others, who do not know of each other, have each another.
-        let is_led = matches!(self.phase, Phase::Member(_));
+        // A leader knows what it does, and who led before sends nothing more. Others, who do not know of each
+        // other, have each another.
+        let leader = self.raft().and_then(core::Raft::leader);
         let is_better = |one: &Receiving| {
-            let is_newer = is_led && position.index > one.info.meta.position.index;
-            is_newer || now.since(one.heard) > patience
+            let is_newer = position.index > one.info.meta.position.index || one.from != from;
+            (leader == Some(from) && is_newer) || now.since(one.heard) > patience
         };
         if self.receiving.as_ref().is_some_and(|one| !is_better(one)) {
             return self.tell_got(link, transfer, 0, Progress::Refused);

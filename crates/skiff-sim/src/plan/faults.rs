@@ -103,6 +103,25 @@ pub enum Fault {
         /// How long it stays as it is then.
         stays: u64,
     },
+    /// A node is asked to have another one replaced by a third, at its address. The one that is replaced
+    /// begins anew later, as after [`Remove`](Self::Remove).
+    Replace {
+        /// Who is asked.
+        asked: Who,
+        /// Who is to go.
+        who: Who,
+        /// Who is to come: refused, unless it is no member then.
+        by: Who,
+        /// How long the one that goes stays as it is then.
+        stays: u64,
+    },
+    /// A member is killed, and comes back at another address.
+    Move {
+        /// Which.
+        who: Who,
+        /// For how long it stays away.
+        down: u64,
+    },
     /// There is no room for anything new.
     FullDisk {
         /// Where.

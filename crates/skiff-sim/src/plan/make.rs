@@ -39,9 +39,14 @@ impl Plan {
         let few = &mut stream(seed, 17);
         knobs.sessions_max = pick(few, &[1, 2, 3, 1000]);
         knobs.sessions_bytes = pick(few, &[40, 100, 1 << 20, 1 << 20]);
+<<<<<<< HEAD
         // What damage has taken can only be given back where it was not given up.
         knobs.snapshots = snapshots(&mut stream(seed, 18)).filter(|_| limits.mode == Mode::Crash);
         knobs.marks = marks(&mut stream(seed, 23));
+=======
+        knobs.snapshots = snapshots(&mut stream(seed, 18));
+        knobs.genesis_bytes = one_in(&mut stream(seed, 23), 3).then_some(0);
+>>>>>>> c877f22 (Replace, move and wipe members in the simulator, and take a snapshot of the leader there is)
         let calls = calls(&mut stream(seed, 12), limits.nanos);
         let mut faults =
             Faults { random: stream(seed, 13), nodes, limits, made: Vec::new() }.make();
@@ -49,6 +54,11 @@ impl Plan {
         faults.extend(operator.operate());
         let mut churn = Faults { random: stream(seed, 22), nodes, limits, made: Vec::new() };
         knobs.learner = churn.churn();
+        let mut ailment = Ailment::sample(&mut stream(seed, 14), nodes);
+        if churn.made.is_empty() && churn.wipe() {
+            // Its place is taken again only by those who are all well.
+            ailment = Ailment::None;
+        }
         faults.append(&mut churn.made);
         faults.sort_by_key(|(at, _)| *at);
         Self {
@@ -60,7 +70,7 @@ impl Plan {
             faults,
             calls,
             sessions: sessions(&mut stream(seed, 16), limits.nanos),
-            ailment: Ailment::sample(&mut stream(seed, 14), nodes),
+            ailment,
             canary: false,
         }
     }
@@ -249,10 +259,30 @@ impl Faults {
             let stays = if one_in(&mut self.random, 4) { u64::MAX } else { self.nanos() };
             let (asked, who) = (self.who(), self.who());
             let asked = if self.random.bool() { Who::Leader } else { asked };
-            self.made.push((at, Fault::Remove { asked, who, stays }));
+            let fault = match self.random.u32(0..8) {
+                0..4 => Fault::Remove { asked, who, stays },
+                4..6 => Fault::Move { who, down: self.nanos() },
+                _ => Fault::Replace { asked, who, by: self.who(), stays },
+            };
+            self.made.push((at, fault));
             at += self.random.u64(gap / 4..=gap * 2);
         }
         one_in(&mut self.random, 4).then(|| self.random.usize(0..self.nodes))
+    }
+
+    /// One node loses its folder, and comes back with an empty one. Whether it does: not where fewer than
+    /// three are left without it.
+    fn wipe(&mut self) -> bool {
+        let may =
+            self.nodes > 2 && self.limits.mode == Mode::Crash && self.limits.nanos > 4 * SECOND;
+        if !may || !one_in(&mut self.random, 4) {
+            return false;
+        }
+        let who = Who::Node(self.random.usize(0..self.nodes));
+        let at = self.random.u64(3 * SECOND..self.limits.nanos);
+        let (damage, place, down) = (Damage::Wipe, 0, self.nanos());
+        self.made.push((at, Fault::Damage { who, damage, place, down }));
+        true
     }
 
     fn who(&mut self) -> Who {

@@ -4,7 +4,7 @@ use skiff_wal::disk::{Disk, sim::SimDisk};
 
 use super::{Step, World, queue::Event};
 use crate::{
-    plan::{Cut, Damage, Fault, Lie, Point, Who},
+    plan::{Cut, Damage, Fault, Lie, Mode, Point, Who},
     workload::Workload,
 };
 
@@ -111,6 +111,17 @@ impl<W: Workload> World<'_, '_, W> {
                 }
                 return self.ask_to_remove(asked, node);
             }
+            Fault::Replace { asked, who, by, stays } => {
+                let (asked, node, by) = (self.find(asked), self.find(who), self.find(by));
+                if stays < u64::MAX {
+                    self.queue.push(until(stays), node, 0, Event::Comeback);
+                }
+                return self.ask_to_replace(asked, node, by);
+            }
+            Fault::Move { who, down } => {
+                let node = self.find(who);
+                self.move_away(node, down);
+            }
             Fault::FullDisk { who, nanos } => {
                 let (node, at) = (self.find(who), until(nanos));
                 self.nodes[node].may_stop = true;
@@ -140,6 +151,8 @@ impl<W: Workload> World<'_, '_, W> {
                 let rots = runs && place >> 40 & 1 == 1 && damage.is_of_bytes();
                 if rots {
                     self.damage(node, damage, place);
+                } else if damage == Damage::Wipe && self.plan.mode == Mode::Crash {
+                    self.lose_folder(node, place, until(down));
                 } else if !hurt {
                     self.end_process(node, true, u64::MAX);
                     self.damage(node, damage, place);
@@ -230,7 +243,7 @@ impl<W: Workload> World<'_, '_, W> {
     }
 
     /// Damages what is on a disk.
-    fn damage(&mut self, node: usize, damage: Damage, place: u64) {
+    pub(super) fn damage(&mut self, node: usize, damage: Damage, place: u64) {
         self.trace(node, |_| format!("its disk is damaged: {damage:?}"));
         let state = &mut self.nodes[node];
         match damage {

@@ -116,6 +116,10 @@ impl<W: Workload> World<'_, '_, W> {
             // Who asked for a change may wait for it until then.
             self.healing.late = self.healing.late.max(self.now + super::churn::PATIENCE + TIMEOUT);
         }
+        if self.is_wiped() {
+            // So long must one be gone before another takes its place.
+            self.healing.late = self.healing.late.max(self.now + super::churn::GONE);
+        }
         self.healing.until = self.now.max(self.healing.late) + timeouts * TIMEOUT;
         self.queue.push(self.now + EVERY, 0, 0, Event::Probe);
         Ok(())
@@ -216,6 +220,9 @@ impl<W: Workload> World<'_, '_, W> {
         }
         if self.has_churn() && self.changes_hang(leader) {
             return Ok(Some("a change of the members hangs"));
+        }
+        if self.has_churn() && !self.are_back(leader) {
+            return Ok(Some("one that lost its folder has not got its place back"));
         }
         if self.has_churn() && self.somebody_is_unaware(leader) {
             return Ok(Some("a removed node does not know it"));

@@ -127,11 +127,13 @@ impl<W: Workload> World<'_, '_, W> {
     }
 
     fn connect(&mut self, node: usize, link: LinkId, address: &str) {
-        let target = address.strip_prefix('n').and_then(|rest| rest.strip_suffix(":1"));
-        let target = target.and_then(|number| number.parse().ok()).unwrap_or(node);
+        let parts = address.strip_prefix('n').and_then(|rest| rest.split_once(':'));
+        let number = parts.and_then(|(number, _)| number.parse().ok());
+        let target: usize = number.filter(|at| *at < self.nodes.len()).unwrap_or(node);
         let run = self.nodes[node].run;
+        let port = parts.and_then(|(_, port)| port.parse().ok()).unwrap_or(1);
         if let Some(process) = &mut self.nodes[node].process {
-            process.dialled.push((link, target));
+            process.dialled.push((link, target, port));
         }
         let at = self.now + self.random.network.u64(0..MS);
         self.queue.push(at, node, run, Event::Dial(link));
@@ -146,7 +148,10 @@ impl<W: Workload> World<'_, '_, W> {
             return;
         }
         let is_cut = self.network.is_cut(node, target) || self.network.is_cut(target, node);
-        let listens = self.nodes[target].process.is_some() && self.nodes[target].paused.is_none();
+        let port = self.nodes[node].process.as_ref().and_then(|process| process.port(link));
+        let is_there = port == Some(self.nodes[target].moves + 1);
+        let runs = self.nodes[target].process.is_some() && self.nodes[target].paused.is_none();
+        let listens = is_there && runs;
         if is_cut || !listens {
             return self.redial(node, link);
         }
@@ -176,7 +181,7 @@ impl<W: Workload> World<'_, '_, W> {
 
     fn close(&mut self, node: usize, link: LinkId) {
         if let Some(process) = &mut self.nodes[node].process {
-            process.dialled.retain(|(one, _)| *one != link);
+            process.dialled.retain(|(one, ..)| *one != link);
         }
         if let Some(other) = self.network.close(node, link) {
             let at = self.now + self.travel();

@@ -1,6 +1,6 @@
 //! What replicas tell of, down to their end: counted, and judged where it says that something is wrong.
 
-use skiff_replica::{Event as Told, ReplicaError, core::Fatal};
+use skiff_replica::{Event as Told, ReplicaError, Standing, core::Fatal};
 
 use super::{Step, World};
 use crate::{
@@ -27,7 +27,20 @@ impl<W: Workload> World<'_, '_, W> {
                 self.judge_compaction(node, *base)?;
             }
             Told::SnapshotReceiving { .. } => self.reached.snapshots_offered += 1,
-            Told::SnapshotInstalled { .. } => self.reached.snapshots_installed += 1,
+            Told::SnapshotInstalled { .. } => {
+                let process = self.nodes[node].process.as_ref();
+                let leads = process.map(|process| {
+                    (process.replica.raft().is_some(), process.replica.identity().standing)
+                });
+                match leads {
+                    Some((false, Standing::Fresh)) => self.reached.snapshots_begun_with += 1,
+                    Some((false, _)) => self.reached.holes_covered += 1,
+                    _ => self.reached.snapshots_installed += 1,
+                }
+            }
+            Told::MemberMoved { name, .. } if *name == format!("n{node}") => {
+                self.reached.moved += 1;
+            }
             Told::SnapshotAborted { .. } => self.reached.snapshots_aborted += 1,
             Told::MemberJoined { name, .. } if *name == format!("n{node}") => {
                 self.reached.admissions += 1;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use skiff_replica::{
-    Applier, Incoming, Index, Input, Job, LinkId, Position, Replica, Snapshots,
+    Applier, Incoming, Index, Input, Job, LinkId, Position, Replica, Snapshots, Token,
     core::{LoadError, LoadId},
     storage::{LogReader, SnapshotStore, StoreError},
 };
@@ -24,6 +24,8 @@ pub(crate) struct Node<M: Snapshots> {
     pub(crate) starts: u64,
     /// How often the folder was emptied.
     pub(crate) wiped: u32,
+    /// How often it came back at another address.
+    pub(crate) moves: u32,
     pub(crate) process: Option<Process<M>>,
     /// What happened during a pause, if there is one.
     pub(crate) paused: Option<Vec<Event>>,
@@ -60,6 +62,8 @@ pub(crate) struct Process<M: Snapshots> {
     pub(crate) applier: Applier<Kept<M>>,
     /// The attempts of local callers, by token.
     pub(crate) calls: Vec<usize>,
+    /// Those of them that want a member replaced.
+    pub(crate) replaces: Vec<Token>,
     pub(crate) accepted: u64,
     pub(crate) wake_at: Option<u64>,
     pub(crate) disk_jobs: VecDeque<Job>,
@@ -70,8 +74,8 @@ pub(crate) struct Process<M: Snapshots> {
     pub(crate) reads: Vec<(u64, Position, u64, usize)>,
     /// Old entries that are being read.
     pub(crate) loads: Vec<(LoadId, Index, Index, usize)>,
-    /// Where dialled links lead.
-    pub(crate) dialled: Vec<(LinkId, usize)>,
+    /// Where dialled links lead: to which node, and to which of its addresses.
+    pub(crate) dialled: Vec<(LinkId, usize, u32)>,
 }
 
 impl<M: Snapshots> Node<M> {
@@ -82,6 +86,7 @@ impl<M: Snapshots> Node<M> {
             run: 1,
             starts: 0,
             wiped: 0,
+            moves: 0,
             process: None,
             paused: None,
             resumed: 0,
@@ -115,7 +120,12 @@ impl<M: Snapshots> Node<M> {
 impl<M: Snapshots> Process<M> {
     /// Where a dialled link leads.
     pub(crate) fn target(&self, link: LinkId) -> Option<usize> {
-        self.dialled.iter().find(|(one, _)| *one == link).map(|(_, target)| *target)
+        self.dialled.iter().find(|(one, ..)| *one == link).map(|(_, target, _)| *target)
+    }
+
+    /// To which address of that node.
+    pub(crate) fn port(&self, link: LinkId) -> Option<u32> {
+        self.dialled.iter().find(|(one, ..)| *one == link).map(|(.., port)| *port)
     }
 
     /// Does a job of the disk.

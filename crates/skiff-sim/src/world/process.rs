@@ -13,7 +13,7 @@ use skiff_wal::{
     },
 };
 
-use super::{Step, World, address, node::Process, queue::Event};
+use super::{Step, World, node::Process, queue::Event};
 use crate::{
     checker::ledger::Left,
     failure::Failure,
@@ -67,6 +67,7 @@ impl<W: Workload> World<'_, '_, W> {
             snapshots,
             applier,
             calls: Vec::new(),
+            replaces: Vec::new(),
             accepted: 0,
             wake_at: None,
             disk_jobs: Default::default(),
@@ -122,14 +123,20 @@ impl<W: Workload> World<'_, '_, W> {
         let instance = u128::from(mix(draw)) << 64 | u128::from(draw);
         let config = self.plan.knobs.config(draw);
         let mut settings = Settings::new::<W::Machine>(config, mix(draw ^ 7), instance);
-        settings.address = address(node);
+        settings.address = self.address(node);
         settings.named = true;
         settings.learner = self.plan.knobs.learner == Some(node);
         settings.forward = self.plan.knobs.forward;
         settings.sessions_max = self.plan.knobs.sessions_max;
         settings.sessions_bytes = self.plan.knobs.sessions_bytes;
         settings.snapshots = self.plan.knobs.snapshots();
+<<<<<<< HEAD
         settings.marks = self.plan.knobs.marks();
+=======
+        if let Some(bytes) = self.plan.knobs.genesis_bytes {
+            settings.genesis_bytes = bytes;
+        }
+>>>>>>> c877f22 (Replace, move and wipe members in the simulator, and take a snapshot of the leader there is)
         settings.reserve_bytes = self.plan.knobs.reserve_bytes.unwrap_or_default();
         let now = state.clock.shows(self.now);
         Replica::new(now, settings, start).map_err(|error| error.to_string())
