@@ -320,6 +320,10 @@ pub const TABLE: &[Row] = &[
         "The log is compacted behind a snapshot that is not there.",
         "recovery", "snapshot-durable-before-log-cut"),
 
+    row(Mutant::CoversTooLittle, "covers-too-little",
+        "The log goes on behind a snapshot with entries missing.",
+        "", "corrupt-old-segment-not-end"),
+
     // Mending.
     row(Mutant::HolesForgotten, "holes-forgotten",
         "A node votes and acknowledges with a log that has holes.",

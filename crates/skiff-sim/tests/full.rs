@@ -68,7 +68,9 @@ fn a_leader_that_knows_of_it_keeps_its_office_and_goes_on_when_there_is_room() {
 fn a_leader_without_room_lets_another_lead() {
     let (runs, met) = met(|seed| plan(seed, 3, Who::Leader, 1 << 20));
     assert_eq!((met.full_disks, met.unknown), (0, 0), "{met:?}");
-    assert_eq!(elected(&met), 2 * runs, "{met:?}");
+    // In the end a minority is left dead in some runs, and may have led.
+    let wanted = 2 * runs..=2 * runs + met.power_cuts;
+    assert!(wanted.contains(&elected(&met)), "{met:?}");
     assert!(met.no_room == 0 && met.commands_answered > 350 * runs, "{met:?}");
 }
 

@@ -206,7 +206,9 @@ fn all_disks_slow() {
         let knobs = Knobs { disk_min: 360 * MS, disk_max: 360 * MS, ..quiet(seed, 3).knobs };
         Plan { knobs, nanos: 30 * SECOND, ..quiet(seed, 3) }
     });
-    assert!(met.leaders_elected <= 3 * runs && met.commands_answered > 20 * runs, "{met:?}");
+    // In the end leadership is handed over, as it is asked to be.
+    let elected = met.leaders_elected - met.transfers_done;
+    assert!(elected <= 3 * runs && met.commands_answered > 20 * runs, "{met:?}");
 }
 
 /// The old leader reaches one node, which reaches all others.

@@ -166,9 +166,10 @@ impl Replica {
     pub(super) fn mend_on(&mut self) {
         let now = self.now;
         let patience = self.settings.core.max_election_timeout;
-        let is_coming = self.receiving.as_ref().is_some_and(|one| {
-            now.since(one.heard()) <= PATIENCE * patience && !planted(Mutant::AskedOnce)
-        });
+        let is_coming = self
+            .receiving
+            .as_ref()
+            .is_some_and(|one| now.since(one.heard()) <= PATIENCE * patience);
         let Some(mending) = self.mending().filter(|mending| !mending.is_busy) else { return };
         if mending.looks_again && mending.again_at.is_none_or(|at| at <= now) {
             (mending.looks_again, mending.is_busy) = (false, true);

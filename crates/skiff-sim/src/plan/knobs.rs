@@ -98,16 +98,13 @@ pub struct Knobs {
     /// When snapshots are taken, and how they travel; `None` if none are.
     #[serde(default)]
     pub snapshots: Option<SnapshotKnobs>,
-<<<<<<< HEAD
     /// When machines make their data durable; `None` if they live in memory.
     #[serde(default)]
     pub marks: Option<MarkKnobs>,
-=======
     /// [`Settings::genesis_bytes`](skiff_replica::Settings::genesis_bytes); `None` for the usual. With
     /// zero whatever a node begins with travels piece by piece.
     #[serde(default)]
     pub genesis_bytes: Option<usize>,
->>>>>>> c877f22 (Replace, move and wipe members in the simulator, and take a snapshot of the leader there is)
     /// The node that wants to be a learner where it is admitted, if one does.
     #[serde(default)]
     pub learner: Option<usize>,
@@ -164,11 +161,8 @@ impl Knobs {
             sessions_max: many(),
             sessions_bytes: many(),
             snapshots: None,
-<<<<<<< HEAD
             marks: None,
-=======
             genesis_bytes: None,
->>>>>>> c877f22 (Replace, move and wipe members in the simulator, and take a snapshot of the leader there is)
             learner: None,
             latency_min: 200_000,
             latency_max: 1_000_000,

@@ -39,14 +39,11 @@ impl Plan {
         let few = &mut stream(seed, 17);
         knobs.sessions_max = pick(few, &[1, 2, 3, 1000]);
         knobs.sessions_bytes = pick(few, &[40, 100, 1 << 20, 1 << 20]);
-<<<<<<< HEAD
-        // What damage has taken can only be given back where it was not given up.
-        knobs.snapshots = snapshots(&mut stream(seed, 18)).filter(|_| limits.mode == Mode::Crash);
         knobs.marks = marks(&mut stream(seed, 23));
-=======
-        knobs.snapshots = snapshots(&mut stream(seed, 18));
-        knobs.genesis_bytes = one_in(&mut stream(seed, 23), 3).then_some(0);
->>>>>>> c877f22 (Replace, move and wipe members in the simulator, and take a snapshot of the leader there is)
+        // A machine that keeps its data is met on damaged disks without them.
+        let may = limits.mode == Mode::Crash || knobs.marks.is_none();
+        knobs.snapshots = snapshots(&mut stream(seed, 18)).filter(|_| may);
+        knobs.genesis_bytes = one_in(&mut stream(seed, 24), 3).then_some(0);
         let calls = calls(&mut stream(seed, 12), limits.nanos);
         let mut faults =
             Faults { random: stream(seed, 13), nodes, limits, made: Vec::new() }.make();
@@ -55,7 +52,7 @@ impl Plan {
         let mut churn = Faults { random: stream(seed, 22), nodes, limits, made: Vec::new() };
         knobs.learner = churn.churn();
         let mut ailment = Ailment::sample(&mut stream(seed, 14), nodes);
-        if churn.made.is_empty() && churn.wipe() {
+        if churn.made.is_empty() && knobs.marks.is_none() && churn.wipe() {
             // Its place is taken again only by those who are all well.
             ailment = Ailment::None;
         }

@@ -130,13 +130,10 @@ impl<W: Workload> World<'_, '_, W> {
         settings.sessions_max = self.plan.knobs.sessions_max;
         settings.sessions_bytes = self.plan.knobs.sessions_bytes;
         settings.snapshots = self.plan.knobs.snapshots();
-<<<<<<< HEAD
         settings.marks = self.plan.knobs.marks();
-=======
         if let Some(bytes) = self.plan.knobs.genesis_bytes {
             settings.genesis_bytes = bytes;
         }
->>>>>>> c877f22 (Replace, move and wipe members in the simulator, and take a snapshot of the leader there is)
         settings.reserve_bytes = self.plan.knobs.reserve_bytes.unwrap_or_default();
         let now = state.clock.shows(self.now);
         Replica::new(now, settings, start).map_err(|error| error.to_string())
