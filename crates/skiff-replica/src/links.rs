@@ -136,10 +136,12 @@ impl Links {
         self.links.keys().copied()
     }
 
-    /// Connections that are up, over which this node was let in or may yet be.
+    /// Connections that are up, over which this node was let in or may yet be. What a client says of itself
+    /// counts for nothing.
     pub(crate) fn of_node(&self, node: NodeId) -> impl Iterator<Item = (LinkId, &Link)> {
+        let is_node = move |p: &Peer| p.node == node && p.hello.standing != Standing::Client;
         let is_it = move |link: &Link| {
-            link.up && link.close_at.is_none() && link.peer.as_ref().is_some_and(|p| p.node == node)
+            link.up && link.close_at.is_none() && link.peer.as_ref().is_some_and(is_node)
         };
         self.links.iter().filter(move |(_, link)| is_it(link)).map(|(id, link)| (*id, link))
     }
