@@ -84,7 +84,9 @@ impl Replica {
         let Phase::Member(member) = &self.phase else { return None };
         let (position, membership) = member.raft.mark_point()?;
         let Position { index, .. } = position;
-        let is_new = index > member.marks.newest && member.marks.stands_at(index);
+        // What the core has ready comes to the machine after what is asked of it now.
+        let is_given = index == member.given;
+        let is_new = index > member.marks.newest && member.marks.stands_at(index) && is_given;
         let instance = self.identity.instance.unwrap_or_default();
         is_new.then(|| Mark::new(instance, self.identity.node, position, membership))
     }

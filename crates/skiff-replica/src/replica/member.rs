@@ -27,6 +27,9 @@ pub(crate) struct Member {
     pub(crate) genesis: Genesis,
     /// The machine has applied everything up to here.
     pub(crate) applied: Index,
+    /// The driver was given everything up to here for it. The core may have more ready: entries that were
+    /// read back are handed on before they are polled.
+    pub(super) given: Index,
     pub(crate) shelf: Shelf,
     pub(crate) marks: Marks,
     clock: Clock,
@@ -57,7 +60,7 @@ impl Member {
         let latest = Arc::clone(raft.membership());
         let committed = Arc::clone(&raft.committed_membership().1);
         let (shelf, marks) = (Shelf::new(newest), Marks::default());
-        Self { raft, genesis, applied, shelf, marks, clock, latest, committed }
+        Self { raft, genesis, applied, given: applied, shelf, marks, clock, latest, committed }
     }
 
     /// Since when this node leads, if it does.
@@ -104,6 +107,7 @@ impl Replica {
                 if let (Phase::Member(member), Some(last)) = (&mut self.phase, apply.entries.last())
                 {
                     member.clock.latest = member.clock.latest.max(last.time);
+                    member.given = last.index;
                 }
                 self.handed(&apply.entries);
                 self.handed_since_mark(&apply.entries);

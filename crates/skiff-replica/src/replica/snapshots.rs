@@ -62,6 +62,7 @@ impl Replica {
         if is_time {
             self.take_snapshot(false);
         }
+        self.grant_wishes(false);
     }
 
     /// Takes a snapshot of what the machine was handed so far, unless one is being taken, or that was
@@ -71,8 +72,11 @@ impl Replica {
         let Phase::Member(member) = &mut self.phase else { return };
         let newest = member.shelf.newest.meta.position;
         let waits = !is_asked_for && member.shelf.again_at.is_some_and(|at| now < at);
-        let stands =
-            member.raft.mark_point().is_some_and(|(at, _)| member.marks.stands_at(at.index));
+        // What the core has ready comes to the machine after what is asked of it now.
+        let stands = member
+            .raft
+            .mark_point()
+            .is_some_and(|(at, _)| member.marks.stands_at(at.index) && at.index == member.given);
         let is_old = |position: Position| position.index < newest.index;
         let is_sent = self.transfers.positions().any(is_old) || self.copies.positions().any(is_old);
         if waits || !stands || is_sent || member.shelf.taking.is_some() {
@@ -145,6 +149,7 @@ impl Replica {
             return self.fail(ReplicaError::MachineState { action: "take", reason });
         }
         member.applied = member.applied.max(position.index);
+        member.given = member.given.max(position.index);
         member.shelf.bytes = 0;
         self.mark_restored(position);
         self.step_core(core::Input::SnapshotRestored { position });
