@@ -11,8 +11,7 @@ use std::{
 };
 
 /// What an entry may wait for.
-const FEATURES: &[&str] =
-    &["membership changes", "snapshots", "sessions", "transfer", "leases", "outcomes", "versions"];
+const FEATURES: &[&str] = &["leases", "versions"];
 const WAITS: &str = "waits for ";
 const SCRIPTS: &str = "skiff-core/tests/scripts";
 
@@ -31,7 +30,7 @@ fn a_page_that_is_wrong_is_noticed() {
     let wrong = |row: &str| complaints(&format!("| entry | x | y |\n|---|---|---|\n{row}"), &tests);
     let right = "| no-hat | it rains | `a::no_hat` |";
     assert!(wrong(right).is_empty());
-    assert!(wrong("| no-hat | it rains | waits for sessions |").is_empty());
+    assert!(wrong("| no-hat | it rains | waits for leases |").is_empty());
     for row in [
         "",
         "| no-hat | it rains |",

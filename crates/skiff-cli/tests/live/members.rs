@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use skiff::MemberChange;
 
 use crate::{
@@ -194,4 +195,26 @@ fn settled(cluster: &Cluster) -> usize {
         }
         assert!(Instant::now() < end, "the change hangs: {members:?}");
     }
+}
+
+/// A call to a peer that accepts and never reads held up everybody, also once it was removed.
+#[test]
+fn hung_call_isolated_while_a_member_is_removed() {
+    let mut cluster = Cluster::formed(3);
+    let clients = cluster.clients();
+    let leader = cluster.leader();
+    let hung = (leader + 1) % 3;
+    cluster.ask_no_more(hung);
+    cluster.history.wait_for_more(50);
+    cluster.signal(hung, Signal::STOP);
+    cluster.change(MemberChange::Remove { name: name(hung) }).unwrap();
+    cluster.history.wait_for_more(100);
+    cluster.signal(hung, Signal::CONT);
+    // It comes to know that it was removed.
+    cluster.server(hung).hear("it was removed from its cluster");
+    cluster.kill(&[hung]);
+    cluster.history.wait_for_more(50);
+    let failed = cluster.history.failed_changes();
+    cluster.judge(clients, "a member removed that stands still");
+    assert!(failed.is_empty(), "{} failed: {:?}", failed.len(), failed.last());
 }

@@ -241,3 +241,100 @@ fn compacted_members_are_known_to_be_gone() {
     assert!(cluster.raft(A).removed_as_of(C).is_some_and(|index| index <= removed));
     assert_eq!(cluster.raft(A).removed_as_of(B), None);
 }
+
+fn add_voter(cluster: &mut Cluster, at: NodeId, token: u64, id: NodeId) {
+    let change = Change::AddVoter { id, node: skiff_core::Node::default() };
+    cluster.step(at, Input::ChangeMembership { token: Token(token), change });
+}
+
+/// Whether this change was answered, and made.
+fn made(cluster: &Cluster, at: NodeId, token: u64) -> bool {
+    cluster.answer(at, token).is_some_and(|answer| answer.is_ok())
+}
+
+/// A node that was removed, wiped and added again was credited with what its earlier life had acknowledged,
+/// and voted a second time in an old term. C comes back as E.
+#[test]
+fn re_added_id_has_no_past() {
+    let mut cluster = Cluster::new(&[1, 2, 3], |_| {});
+    cluster.make_leader(A);
+    cluster.propose(A, 1, "x");
+    // C acknowledges; its words are late.
+    cluster.settle_if(|flight| flight.from != C);
+    cluster.flights.clear();
+    let term = cluster.raft(A).term();
+    let matched = cluster.raft(A).last().index;
+    remove(&mut cluster, A, 2, C);
+    assert!(cluster.run_until(2_000, |c| made(c, A, 2)));
+    cluster.crash(C);
+    add_voter(&mut cluster, A, 3, E);
+    cluster.settle();
+    for seq in 0..64 {
+        cluster.hear(C, A, term.0, crate::common::craft::matched(seq, matched.0));
+    }
+    let peers = cluster.raft(A).status().peers;
+    assert!(!peers.contains_key(&C), "it is nobody's peer");
+    assert_eq!(peers[&E].matched, Index::ZERO, "who has come has acknowledged nothing");
+    cluster.join(E);
+    assert!(cluster.run_until(3_000, |c| made(c, A, 3)));
+    // C has voted for A in this term; B asks its next life for another vote in it.
+    cluster.flights.clear();
+    let last = cluster.raft(E).last();
+    let vote = crate::common::craft::vote((last.index.0, last.term.0));
+    cluster.hear(B, E, term.0, vote);
+    let grants = |flight: &crate::common::Flight| {
+        matches!(flight.message, Message::VoteReply { granted: true, .. })
+    };
+    assert!(!cluster.flights.iter().any(grants), "{:?}", cluster.flights);
+}
+
+/// A learner became a voter, then the log was given up past what it and a slow voter needed: the quorum had just
+/// grown, so nothing could be committed, and no other change was allowed.
+#[test]
+fn promotion_meets_compaction() {
+    let mut cluster = Cluster::new(&[1, 2, 3], |c| c.keep_entries = 0);
+    cluster.make_leader(A);
+    cluster.run(400);
+    // B answers, and its disk lags; D and B are cut off as soon as the membership with D is joint.
+    cluster.member(B).slow_disk = true;
+    cluster.join(D);
+    add_voter(&mut cluster, A, 1, D);
+    for _ in 0..1_000 {
+        while !cluster.flights.is_empty() && !cluster.raft(A).membership().is_joint() {
+            cluster.deliver_if(|_| true);
+        }
+        if cluster.raft(A).membership().is_joint() {
+            break;
+        }
+        cluster.wait();
+    }
+    assert!(cluster.raft(A).membership().is_joint());
+    cluster.crash(B);
+    cluster.member(B).slow_disk = false;
+    cluster.start(B);
+    cluster.isolate(&[B]);
+    cluster.isolate(&[D]);
+    for token in 10..30 {
+        cluster.propose(A, token, "x");
+    }
+    cluster.settle_if(|flight| [A, C].contains(&flight.to) && [A, C].contains(&flight.from));
+    cluster.snapshot(A);
+    let base = cluster.raft(A).base().index;
+    assert!(base > cluster.raft(B).last().index, "B needs what is gone");
+    cluster.heal();
+    let whole = Membership::of([A, B, C, D]);
+    let mut snapshots = 0;
+    for _ in 0..500 {
+        cluster.run(20);
+        while !cluster.supplies.is_empty() {
+            cluster.supply(true);
+            snapshots += 1;
+        }
+    }
+    assert!(made(&cluster, A, 1), "the change is at its end");
+    for id in [A, B, C, D] {
+        assert_eq!(cluster.raft(id).membership().voters, whole.voters, "{id}");
+        assert_eq!(cluster.raft(id).committed(), cluster.raft(A).committed(), "{id}");
+    }
+    assert!((1..10).contains(&snapshots), "{snapshots} snapshots were sent");
+}
