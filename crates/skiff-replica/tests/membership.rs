@@ -209,6 +209,10 @@ fn a_node_takes_the_place_of_a_dead_one() {
     let mut names = vec![leader.as_str(), lives.as_str(), "d"];
     names.sort_unstable();
     until_voters(&mut world, &names);
+    // The answer may have been lost: to ask again is harmless.
+    change(&mut world, &leader, replace(&dead, "d:1"));
+    let error = change_error(&mut world, &leader, replace("x", "nobody:1"));
+    assert_eq!(why(&error), Why::UnknownMember);
     // Now it may come back, and learns that it is none of them any more.
     world.start(&dead);
     world.until("it knows", |world| world.status(&dead).standing == Standing::Removed);

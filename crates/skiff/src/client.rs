@@ -16,7 +16,7 @@ use std::{
 use bytes::Bytes;
 use skiff_replica::{
     ChangeError, CommandError, Encoded, InstanceId, MemberChange, Outcome, Queries, ReadError,
-    Refused, StateMachine,
+    Refused, StateMachine, Why,
     transport::{Ask, Consistency, Transport, TransportError},
 };
 use skiff_tcp::TcpTransport;
@@ -187,14 +187,21 @@ impl<M> Client<M> {
                 Err(Refused::Timeout { .. }) => return Err(ChangeError::Timeout { begun }),
                 Err(refused) => return Err(refused.into()),
             };
+            let is_removal = matches!(change, MemberChange::Remove { .. });
             let refused = match link.ask(Ask::Change(change.clone()), deadline).await {
                 Asked::Answered(Ok(_)) => return Ok(()),
-                Asked::Answered(Err(refused)) => refused,
+                // It was removed by a try before this one, whose answer was lost.
+                Asked::Answered(Err(Refused::Change { why: Why::UnknownMember, .. }))
+                    if begun && is_removal =>
+                {
+                    return Ok(());
+                }
                 Asked::NotSent => Refused::NotLeader { leader: None },
-                Asked::Lost => {
+                Asked::Lost | Asked::Answered(Err(Refused::Stopped { .. })) => {
                     begun = true;
                     Refused::NotLeader { leader: None }
                 }
+                Asked::Answered(Err(refused)) => refused,
                 Asked::Late => return Err(ChangeError::Timeout { begun: true }),
             };
             if !self.cluster.try_elsewhere(&address, &refused, deadline).await {
@@ -314,8 +321,11 @@ impl<M: StateMachine> Client<M> {
                 Asked::Answered(Ok(answer)) => {
                     return M::Answer::decode(&answer).map_err(undecodable);
                 }
+                // A read has no effect: another node, or this one once it is there again, may answer it.
+                Asked::NotSent | Asked::Lost | Asked::Answered(Err(Refused::Stopped { .. })) => {
+                    Refused::NotLeader { leader: None }
+                }
                 Asked::Answered(Err(refused)) => refused,
-                Asked::NotSent | Asked::Lost => Refused::NotLeader { leader: None },
                 Asked::Late => return Err(ReadError::Timeout),
             };
             if !self.cluster.try_elsewhere(&at, &refused, deadline).await {
@@ -360,7 +370,7 @@ impl Cluster {
                     link.wait_up(pause).await;
                 }
             }
-            Refused::NotLeader { .. } => {
+            Refused::NotLeader { .. } | Refused::Stopped { outcome: Outcome::NotApplied, .. } => {
                 self.turn(address);
                 tokio::time::sleep_until(pause).await;
             }

@@ -95,7 +95,11 @@ impl Replica {
             MemberChange::Remove { name } => {
                 return Ok(Some(Change::Remove { id: self.must_be_member(name)? }));
             }
-            MemberChange::Replace { name, address } => (address, Some(self.must_be_member(name)?)),
+            MemberChange::Replace { name, address } => match self.must_be_member(name) {
+                Ok(old) => (address, Some(old)),
+                // It was asked for before, and the answer was lost.
+                Err(unknown) => return self.voter_at(address).map(Some).ok_or(unknown),
+            },
             MemberChange::AddLearner { address } | MemberChange::AddVoter { address } => {
                 (address, None)
             }
@@ -107,6 +111,14 @@ impl Replica {
             (MemberChange::AddLearner { .. }, _) => Change::AddLearner { id, node },
             _ => Change::AddVoter { id, node },
         }))
+    }
+
+    /// The change that has been made already if a voter is at this address.
+    fn voter_at(&self, address: &str) -> Option<Change> {
+        let members = self.membership()?;
+        let is_there = |id: &&NodeId| members.nodes.get(id).is_some_and(|it| it.address == address);
+        let id = *members.voters.iter().find(is_there)?;
+        Some(Change::AddVoter { id, node: members.nodes.get(&id)?.clone() })
     }
 
     fn must_be_member(&self, name: &str) -> Result<NodeId, Box<Refused>> {
