@@ -5,22 +5,25 @@
 
 mod restore;
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use bytes::Bytes;
-use crc32c::crc32c_append;
 use skiff_storage::{SnapshotInfo, SnapshotSource, StoreError, measure};
 
 pub use self::restore::{Restore, RestoreError, restore};
 use crate::{
     disk::{self, Disk, DiskFile, files::FileDisk, is_full},
-    snapshot::head::{self, BadHead, Head},
+    snapshot::{
+        content::Content,
+        head::{self, BadHead, Head},
+    },
 };
 
 /// What is appended to the name of a backup that is not complete.
 pub const UNFINISHED: &str = ".unfinished";
-/// How many bytes are written before they are synced.
-const SYNC_EVERY: u64 = 8 << 20;
 /// How much is read at once to be verified.
 const PIECE: usize = 256 << 10;
 
@@ -32,12 +35,8 @@ pub struct BackupWriter<D: Disk = FileDisk> {
     name: String,
     cluster: String,
     info: SnapshotInfo,
-    /// There until it is in its place.
-    file: Option<D::File>,
-    head: u64,
-    size: u64,
-    checksum: u32,
-    unsynced: u64,
+    content: Content<D::File>,
+    is_placed: bool,
 }
 
 impl BackupWriter {
@@ -62,22 +61,20 @@ impl<D: Disk> BackupWriter<D> {
         let unfinished = format!("{name}{UNFINISHED}");
         let created = disk.create(&unfinished);
         let file = created.map_err(|error| failed(&disk, "create", &unfinished, error))?;
+        let head = head::encode(&info.meta, Some(cluster), 0, 0).len() as u64;
         Ok(Self {
             name: name.to_owned(),
             cluster: cluster.to_owned(),
-            head: head::encode(&info.meta, Some(cluster), 0, 0).len() as u64,
             info: info.clone(),
             disk,
-            file: Some(file),
-            size: 0,
-            checksum: 0,
-            unsynced: 0,
+            content: Content::new(file, head),
+            is_placed: false,
         })
     }
 
     /// How many bytes of the content were written.
     pub const fn size(&self) -> u64 {
-        self.size
+        self.content.size()
     }
 
     /// Appends to the content.
@@ -86,15 +83,8 @@ impl<D: Disk> BackupWriter<D> {
     ///
     /// As the disk has it.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        self.put(bytes, self.head + self.size)?;
-        self.checksum = crc32c_append(self.checksum, bytes);
-        self.size += bytes.len() as u64;
-        self.unsynced += bytes.len() as u64;
-        if self.unsynced >= SYNC_EVERY {
-            self.unsynced = 0;
-            self.sync()?;
-        }
-        Ok(())
+        let done = self.content.append(bytes);
+        done.map_err(|(action, error)| self.failed(action, error))
     }
 
     /// Makes it durable, reads it back as a whole, and gives it its name. A file of that name is replaced.
@@ -104,19 +94,19 @@ impl<D: Disk> BackupWriter<D> {
     /// If what was written is not what was meant, or is read back as something else; or as the disk has it.
     /// Then nothing is under its name that was not there before.
     pub fn finish(mut self) -> Result<(), StoreError> {
-        let (found, expected) = ((self.size, self.checksum), (self.info.size, self.info.checksum));
+        let (found, expected) = (self.content.found(), (self.info.size, self.info.checksum));
         if found != expected {
             return Err(StoreError::not_as_expected(self.info.meta.position, found, expected));
         }
         let (size, checksum) = found;
-        self.put(&head::encode(&self.info.meta, Some(&self.cluster), size, checksum), 0)?;
-        self.sync()?;
+        let head = head::encode(&self.info.meta, Some(&self.cluster), size, checksum);
+        self.content.complete(&head).map_err(|(action, error)| self.failed(action, error))?;
         let unfinished = self.unfinished();
         Backup::of(self.disk.clone(), &unfinished)?.verify()?;
         let disk = &self.disk;
         let moved = disk.rename(&unfinished, &self.name).and_then(|()| disk.sync_dir());
         moved.map_err(|error| failed(disk, "replace", &self.name, error))?;
-        self.file = None;
+        self.is_placed = true;
         Ok(())
     }
 
@@ -124,21 +114,14 @@ impl<D: Disk> BackupWriter<D> {
         format!("{}{UNFINISHED}", self.name)
     }
 
-    fn put(&self, bytes: &[u8], at: u64) -> Result<(), StoreError> {
-        let Some(file) = &self.file else { return Ok(()) };
-        let written = file.write_at(bytes, at);
-        written.map_err(|error| failed(&self.disk, "write", &self.unfinished(), error))
-    }
-
-    fn sync(&self) -> Result<(), StoreError> {
-        let Some(file) = &self.file else { return Ok(()) };
-        file.sync().map_err(|error| failed(&self.disk, "sync", &self.unfinished(), error))
+    fn failed(&self, action: &'static str, error: io::Error) -> StoreError {
+        failed(&self.disk, action, &self.unfinished(), error)
     }
 }
 
 impl<D: Disk> Drop for BackupWriter<D> {
     fn drop(&mut self) {
-        if self.file.is_some() {
+        if !self.is_placed {
             let _ = self.disk.remove(&self.unfinished());
         }
     }
@@ -234,12 +217,7 @@ fn place_of(path: &Path) -> Result<(FileDisk, String), StoreError> {
     Ok((FileDisk::new(folder.unwrap_or_else(|| Path::new("."))), name.to_owned()))
 }
 
-fn failed<D: Disk>(
-    disk: &D,
-    action: &'static str,
-    name: &str,
-    error: std::io::Error,
-) -> StoreError {
+fn failed<D: Disk>(disk: &D, action: &'static str, name: &str, error: io::Error) -> StoreError {
     if is_full(&error) {
         return StoreError::Full { path: disk.path(name) };
     }

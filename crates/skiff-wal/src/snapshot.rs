@@ -1,5 +1,6 @@
 //! Snapshot files: each under a name that tells its place in the log, and put in its place as a whole.
 
+pub(crate) mod content;
 pub(crate) mod head;
 
 use std::{
@@ -8,7 +9,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use crc32c::crc32c_append;
 use skiff_core::{
     Index, Position, Term,
     mutants::{Mutant, planted},
@@ -17,7 +17,10 @@ use skiff_storage::{
     SnapshotInfo, SnapshotMeta, SnapshotSink, SnapshotSource, SnapshotStore, StoreError, measure,
 };
 
-use self::head::{BadHead, Head};
+use self::{
+    content::Content,
+    head::{BadHead, Head},
+};
 use crate::{
     directory::Directory,
     disk::{self, Disk, DiskFile, is_full},
@@ -28,9 +31,6 @@ use crate::{
 const PREFIX: &str = "snapshot-";
 /// The newest, and the one before it: it is not given up before the newest has proved good.
 const KEPT: usize = 2;
-/// How many bytes are written before they are synced, so that the last sync has little to do and the log's
-/// own syncs never wait behind much of it.
-const SYNC_EVERY: u64 = 8 << 20;
 /// How much is read at once to be verified.
 const PIECE: usize = 256 << 10;
 
@@ -108,14 +108,13 @@ impl<D: Disk> Snapshots<D> {
             writing: Arc::clone(&self.writing),
             name,
             meta: meta.clone(),
-            head: head::encode(meta, None, 0, 0).len() as u64,
-            file: None,
-            size: 0,
-            checksum: 0,
-            unsynced: 0,
+            content: None,
+            is_placed: false,
         };
         let created = sink.disk().create(&sink.unfinished());
-        sink.file = Some(created.map_err(|error| sink.failed("write", error))?);
+        let file = created.map_err(|error| sink.failed("write", error))?;
+        let head = head::encode(meta, None, 0, 0).len() as u64;
+        sink.content = Some(Content::new(file, head));
         Ok(sink)
     }
 }
@@ -146,13 +145,9 @@ pub(crate) struct Sink<D: Disk> {
     writing: Arc<Mutex<BTreeSet<Name>>>,
     name: Name,
     meta: SnapshotMeta,
-    /// Where the content begins.
-    head: u64,
-    /// There until it is finished.
-    file: Option<D::File>,
-    size: u64,
-    checksum: u32,
-    unsynced: u64,
+    /// There once its file is.
+    content: Option<Content<D::File>>,
+    is_placed: bool,
 }
 
 impl<D: Disk> Sink<D> {
@@ -174,25 +169,21 @@ impl<D: Disk> Sink<D> {
         self.directory.failed(StoreError::io(action, self.disk().path(&file), error))
     }
 
-    fn put(&self, bytes: &[u8], at: u64) -> Result<(), StoreError> {
-        let Some(file) = &self.file else { return Ok(()) };
-        file.write_at(bytes, at).map_err(|error| self.failed("write", error))
-    }
-
-    fn sync(&self) -> Result<(), StoreError> {
-        let Some(file) = &self.file else { return Ok(()) };
-        file.sync().map_err(|error| self.failed("sync", error))
+    /// How long the content is, and its checksum.
+    fn found(&self) -> (u64, u32) {
+        self.content.as_ref().map_or((0, 0), Content::found)
     }
 
     /// Makes all of it durable, under another name than its own.
     pub(crate) fn complete(&self, expected: Option<(u64, u32)>) -> Result<(), StoreError> {
         self.directory.check()?;
-        let found = (self.size, self.checksum);
+        let found = self.found();
         if let Some(expected) = expected.filter(|expected| *expected != found) {
             return Err(StoreError::not_as_expected(self.meta.position, found, expected));
         }
-        self.put(&head::encode(&self.meta, None, self.size, self.checksum), 0)?;
-        self.sync()
+        let head = head::encode(&self.meta, None, found.0, found.1);
+        let done = self.content.as_ref().map_or(Ok(()), |content| content.complete(&head));
+        done.map_err(|(action, error)| self.failed(action, error))
     }
 
     /// Gives it its name, durably.
@@ -209,7 +200,7 @@ impl<D: Disk> Sink<D> {
             }
             self.directory.failed(StoreError::io("replace", disk.path(&file), error))
         })?;
-        self.file = None;
+        self.is_placed = true;
         Ok(())
     }
 }
@@ -217,15 +208,8 @@ impl<D: Disk> Sink<D> {
 impl<D: Disk> SnapshotSink for Sink<D> {
     fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         self.directory.check()?;
-        self.put(bytes, self.head + self.size)?;
-        self.checksum = crc32c_append(self.checksum, bytes);
-        self.size += bytes.len() as u64;
-        self.unsynced += bytes.len() as u64;
-        if self.unsynced >= SYNC_EVERY {
-            self.unsynced = 0;
-            self.sync()?;
-        }
-        Ok(())
+        let done = self.content.as_mut().map_or(Ok(()), |content| content.append(bytes));
+        done.map_err(|(action, error)| self.failed(action, error))
     }
 
     fn finish(
@@ -237,13 +221,14 @@ impl<D: Disk> SnapshotSink for Sink<D> {
             self.place()?;
         }
         remove_old(self.disk());
-        Ok(SnapshotInfo { meta: self.meta.clone(), size: self.size, checksum: self.checksum })
+        let (size, checksum) = self.found();
+        Ok(SnapshotInfo { meta: self.meta.clone(), size, checksum })
     }
 }
 
 impl<D: Disk> Drop for Sink<D> {
     fn drop(&mut self) {
-        if self.file.is_some() {
+        if self.content.is_some() && !self.is_placed {
             let _ = self.disk().remove(&self.unfinished());
         }
         lock(&self.writing).remove(&self.name);
