@@ -3,7 +3,7 @@
 use skiff_transport as wire;
 use thiserror::Error;
 
-use crate::refused::{Leader, Outcome, Refused, code, leader_from};
+use crate::refused::{Leader, Outcome, Refused, code, leader_from, of_word, word_of};
 
 /// Why a change of the members was not made.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -94,11 +94,11 @@ impl Why {
     /// The word for programs.
     #[must_use]
     pub fn code(self) -> &'static str {
-        CODES.iter().find(|(why, _)| *why == self).map_or("", |(_, code)| code)
+        word_of(&CODES, self).unwrap_or_default()
     }
 
     pub(crate) fn of_code(code: &str) -> Option<Self> {
-        CODES.iter().find(|(_, one)| *one == code).map(|(why, _)| *why)
+        of_word(&CODES, code)
     }
 }
 

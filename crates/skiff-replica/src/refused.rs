@@ -262,6 +262,19 @@ fn numbers_in(text: &str) -> Vec<usize> {
     words.filter_map(|word| word.parse().ok()).collect()
 }
 
+/// The word for a reason.
+pub(crate) fn word_of<W: PartialEq>(
+    words: &[(W, &'static str)],
+    reason: W,
+) -> Option<&'static str> {
+    words.iter().find(|(one, _)| *one == reason).map(|(_, word)| *word)
+}
+
+/// The reason that has this word.
+pub(crate) fn of_word<W: Copy>(words: &[(W, &'static str)], word: &str) -> Option<W> {
+    words.iter().find(|(_, one)| *one == word).map(|(reason, _)| *reason)
+}
+
 pub(crate) fn leader_from(refusal: &wire::Refusal) -> Option<Leader> {
     let (name, address) = refusal.leader.clone()?;
     Some(Leader { name, address })

@@ -5,7 +5,7 @@ use thiserror::Error;
 
 use crate::{
     call_error::leader_is,
-    refused::{Leader, Refused, code, leader_from},
+    refused::{Leader, Refused, code, leader_from, of_word, word_of},
 };
 
 /// Why no snapshot was taken, or none given. What the node holds is as it was.
@@ -78,11 +78,11 @@ impl NoSnapshot {
     /// The word for programs.
     #[must_use]
     pub fn code(self) -> &'static str {
-        CODES.iter().find(|(why, _)| *why == self).map_or("", |(_, code)| code)
+        word_of(&CODES, self).unwrap_or_default()
     }
 
     pub(crate) fn of_code(code: &str) -> Option<Self> {
-        CODES.iter().find(|(_, one)| *one == code).map(|(why, _)| *why)
+        of_word(&CODES, code)
     }
 }
 

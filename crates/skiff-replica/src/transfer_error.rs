@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::{
     call_error::leader_is,
-    refused::{Leader, Outcome, Refused, code, leader_from},
+    refused::{Leader, Outcome, Refused, code, leader_from, of_word, word_of},
 };
 
 /// Why leadership was not handed over. Whoever leads takes commands again.
@@ -119,19 +119,8 @@ pub(crate) fn refusal(why: TransferFailure) -> wire::Refusal {
 }
 
 /// The failure of this word.
-pub(crate) fn failure(word_of: &str) -> Option<TransferFailure> {
-    use TransferFailure as Why;
-    let all = [
-        Why::Unknown,
-        Why::NotVoter,
-        Why::Silent,
-        Why::Nobody,
-        Why::InProgress,
-        Why::Behind,
-        Why::NotTaken,
-        Why::Elsewhere,
-    ];
-    all.into_iter().find(|why| word(*why) == word_of)
+pub(crate) fn failure(word: &str) -> Option<TransferFailure> {
+    of_word(&WORDS, word)
 }
 
 /// Who was told to campaign may yet do so.
@@ -143,19 +132,20 @@ const fn outcome(why: TransferFailure) -> Outcome {
 }
 
 /// The words for programs. They are part of the wire format.
-const fn word(why: TransferFailure) -> &'static str {
-    match why {
-        TransferFailure::Unknown => "EUNKNOWNNODE",
-        TransferFailure::NotVoter => "ENOTVOTER",
-        TransferFailure::Silent => "EUNREACHABLE",
-        TransferFailure::Nobody => "ENOSUCCESSOR",
-        TransferFailure::InProgress => "ETRANSFERRING",
-        TransferFailure::Behind => "EBEHIND",
-        TransferFailure::NotTaken => "ENOTTAKEN",
-        TransferFailure::Elsewhere => "EOTHERLEADS",
-        // Of a later core; this crate is made together with its own.
-        _ => "ENOTTRANSFERRED",
-    }
+const WORDS: [(TransferFailure, &str); 8] = [
+    (TransferFailure::Unknown, "EUNKNOWNNODE"),
+    (TransferFailure::NotVoter, "ENOTVOTER"),
+    (TransferFailure::Silent, "EUNREACHABLE"),
+    (TransferFailure::Nobody, "ENOSUCCESSOR"),
+    (TransferFailure::InProgress, "ETRANSFERRING"),
+    (TransferFailure::Behind, "EBEHIND"),
+    (TransferFailure::NotTaken, "ENOTTAKEN"),
+    (TransferFailure::Elsewhere, "EOTHERLEADS"),
+];
+
+fn word(why: TransferFailure) -> &'static str {
+    // Of a later core; this crate is made together with its own.
+    word_of(&WORDS, why).unwrap_or("ENOTTRANSFERRED")
 }
 
 #[cfg(test)]

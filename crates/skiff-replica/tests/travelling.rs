@@ -3,13 +3,13 @@
 mod world;
 
 use bytes::Bytes;
-use skiff_core::{Append, Membership, Message, NodeId, Round};
+use skiff_core::{Message, NodeId};
 use skiff_replica::{
     CommandError, Consistency, EntryPosition, Event, Index, Input, InstanceId, Leader, LinkId,
-    Outcome, Position, Refused, Term, Token,
+    Outcome, Refused, Term, Token,
 };
 use skiff_transport::{
-    Answer as WireAnswer, Ask, Body, Envelope, Genesis, Hello, Refusal, Request, Signal, Standing,
+    Answer as WireAnswer, Ask, Body, Envelope, Hello, Refusal, Request, Signal, Standing,
 };
 use world::{
     Answer, MS, SECOND, Spec, World, bytes, followers, refused, stranger::Stranger,
@@ -25,35 +25,8 @@ struct Forwarding {
 
 impl Forwarding {
     fn new() -> Self {
-        let mut world = World::new();
-        world.add("b", Spec::peers(&["a", "b"]).forwarding());
-        world.run(10 * MS);
-        let me = world.status("b").node;
-        let mut leader = Stranger::new(5, "a");
-        leader.hello.standing = Standing::Member;
-        leader.hello.instance = Some(9);
-        let link = leader.meets(&mut world, "b");
-        let genesis = Genesis {
-            cluster: "orders".into(),
-            instance: 9,
-            position: Position::new(1, 1),
-            membership: Membership::of([NodeId(5), me]),
-            machine_version: 0,
-            codec: "own".into(),
-            content: bytes(""),
-        };
-        world.strange("b", link, leader.says(Body::Genesis(Box::new(genesis))));
-        world.run(10 * MS);
-        let append = Append {
-            seq: 1,
-            round: Round(1),
-            prev: Position::new(1, 1),
-            entries: Vec::new(),
-            commit: Index(1),
-        };
-        let body = Body::Raft { term: Term(2), message: Message::Append(append) };
-        world.strange("b", link, leader.says(body));
-        world.run(5 * MS);
+        let b = Spec::peers(&["a", "b"]).forwarding();
+        let (world, leader, link) = Stranger::leads(b, Term(2), 10 * MS);
         assert!(world.status("b").leader.is_some());
         Self { world, leader, link }
     }

@@ -3,42 +3,14 @@
 use bytes::Bytes;
 use skiff_core::{Membership, NodeId, Position};
 use skiff_replica::{Event, Index, LinkId, Term};
-use skiff_transport::{Body, Genesis, Got, Offer, Progress, SnapshotPiece, Standing};
+use skiff_transport::{Body, Got, Offer, Progress, SnapshotPiece};
 
-use crate::world::{MS, Spec, World, bytes, stranger::Stranger};
+use crate::world::{MS, Spec, World, stranger::Stranger};
 
 /// A member that belongs to the cluster of a stranger, who leads it.
 fn follower() -> (World, Stranger, LinkId) {
-    let mut world = World::new();
-    world.add("b", Spec { disk: 20 * MS, ..Spec::peers(&["a", "b"]) });
-    world.run(10 * MS);
-    let me = world.status("b").node;
-    let mut leader = Stranger::new(5, "a");
-    leader.hello.standing = Standing::Member;
-    leader.hello.instance = Some(9);
-    let link = leader.meets(&mut world, "b");
-    let genesis = Genesis {
-        cluster: "orders".into(),
-        instance: 9,
-        position: Position::new(1, 1),
-        membership: Membership::of([NodeId(5), me]),
-        machine_version: 0,
-        codec: "own".into(),
-        content: bytes(""),
-    };
-    world.strange("b", link, leader.says(Body::Genesis(Box::new(genesis))));
-    world.run(300 * MS);
-    let append = skiff_core::Append {
-        seq: 1,
-        round: skiff_core::Round(1),
-        prev: Position::new(1, 1),
-        entries: Vec::new(),
-        commit: Index(1),
-    };
-    let message = skiff_core::Message::Append(append);
-    world.strange("b", link, leader.says(Body::Raft { term: Term(9), message }));
-    world.run(30 * MS);
-    (world, leader, link)
+    let b = Spec { disk: 20 * MS, ..Spec::peers(&["a", "b"]) };
+    Stranger::leads(b, Term(9), 300 * MS)
 }
 
 /// A state of so many numbers.

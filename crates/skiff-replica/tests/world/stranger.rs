@@ -1,10 +1,10 @@
 //! Somebody who is no node of a world, but speaks like one.
 
-use skiff_core::NodeId;
+use skiff_core::{Append, Index, Membership, Message, NodeId, Position, Round, Term};
 use skiff_replica::LinkId;
-use skiff_transport::{Body, Envelope, Hello};
+use skiff_transport::{Body, Envelope, Genesis, Hello, Standing};
 
-use super::{MS, World};
+use super::{MS, Spec, World, bytes};
 
 /// Somebody who is no node of the world, but speaks like one.
 pub(crate) struct Stranger {
@@ -23,6 +23,41 @@ impl Stranger {
             ..Hello::default()
         };
         Self { node, boot: 1, hello }
+    }
+
+    /// A node `b` of this kind that belongs to the stranger's cluster, the stranger, who leads it in this
+    /// term, and their connection. `patience` is the time that `b` gets to make the genesis its own.
+    pub(crate) fn leads(b: Spec, term: Term, patience: u64) -> (World, Self, LinkId) {
+        let mut world = World::new();
+        world.add("b", b);
+        world.run(10 * MS);
+        let me = world.status("b").node;
+        let mut leader = Self::new(5, "a");
+        leader.hello.standing = Standing::Member;
+        leader.hello.instance = Some(9);
+        let link = leader.meets(&mut world, "b");
+        let genesis = Genesis {
+            cluster: "orders".into(),
+            instance: 9,
+            position: Position::new(1, 1),
+            membership: Membership::of([NodeId(5), me]),
+            machine_version: 0,
+            codec: "own".into(),
+            content: bytes(""),
+        };
+        world.strange("b", link, leader.says(Body::Genesis(Box::new(genesis))));
+        world.run(patience);
+        let append = Append {
+            seq: 1,
+            round: Round(1),
+            prev: Position::new(1, 1),
+            entries: Vec::new(),
+            commit: Index(1),
+        };
+        let message = Message::Append(append);
+        world.strange("b", link, leader.says(Body::Raft { term, message }));
+        world.run(patience / 2);
+        (world, leader, link)
     }
 
     pub(crate) fn says(&self, body: Body) -> Envelope {
