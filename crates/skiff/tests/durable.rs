@@ -12,13 +12,14 @@ use std::{
     path::Path,
     process::{Child, Command, Stdio},
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use skiff::{At, Client, Consistency, Queries, StateMachine};
+use tokio::sync::watch;
 
 /// So many nodes are killed by the short form, and by the long one unless this says otherwise.
 const ROUNDS: &str = "SKIFF_DURABLE_ROUNDS";
@@ -91,6 +92,11 @@ impl Cluster {
         lines.map_while(Result::ok).collect::<Vec<_>>().join("\n")
     }
 
+    /// What all nodes have said.
+    fn all_said(&self) -> String {
+        (0..3).map(|node| format!("node {node}:\n{}\n", self.said(node))).collect()
+    }
+
     fn client(&self) -> Client<Counter> {
         let client = Client::new("skiff", self.addresses.clone()).unwrap();
         client.with_timeout(Duration::from_secs(60))
@@ -112,28 +118,27 @@ fn below(most: u64) -> u64 {
 }
 
 /// Adds one again and again until told to stop; what it was answered.
-async fn add(client: Client<Counter>, ends: Arc<AtomicBool>, told: Arc<Mutex<Vec<i64>>>) {
+async fn add(client: Client<Counter>, ends: Arc<AtomicBool>, told: watch::Sender<Vec<i64>>) {
     while !ends.load(Ordering::Relaxed) {
         let value = client.command(1).await.unwrap();
-        told.lock().unwrap().push(value);
+        told.send_modify(|told| told.push(value));
     }
 }
 
 async fn killed_again_and_again(rounds: u64) {
     let mut cluster = Cluster::of_three();
     let client = cluster.client().exactly_once(Duration::from_secs(600));
-    let (ends, told) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
-    assert_eq!(client.command(1).await.unwrap(), 1);
-    told.lock().unwrap().push(1);
+    let ends = Arc::new(AtomicBool::new(false));
+    let first = client.command(1).await;
+    assert_eq!(first.unwrap_or_else(|error| panic!("{error}\n{}", cluster.all_said())), 1);
+    let (told, mut grows) = watch::channel(vec![1]);
     let adding = (0..CLIENTS)
-        .map(|_| tokio::spawn(add(client.clone(), Arc::clone(&ends), Arc::clone(&told))))
+        .map(|_| tokio::spawn(add(client.clone(), Arc::clone(&ends), told.clone())))
         .collect::<Vec<_>>();
     for round in 0..rounds {
         // Each time so much must have been done before, so that there is something to lose.
-        let wanted = told.lock().unwrap().len() + usize::try_from(below(300)).unwrap();
-        while told.lock().unwrap().len() < wanted {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        let wanted = grows.borrow().len() + usize::try_from(below(300)).unwrap();
+        grows.wait_for(|told| told.len() >= wanted).await.unwrap();
         // Now and then all of them at once.
         let killed: Vec<usize> =
             if round % 4 == 3 { vec![0, 1, 2] } else { vec![usize::try_from(below(3)).unwrap()] };
@@ -145,7 +150,7 @@ async fn killed_again_and_again(rounds: u64) {
         one.await.unwrap();
     }
     // Each command was answered with another number, and there is none beyond.
-    let mut told = std::mem::take(&mut *told.lock().unwrap());
+    let mut told = grows.borrow().clone();
     told.sort_unstable();
     let count = i64::try_from(told.len()).unwrap();
     assert_eq!(told, (1..=count).collect::<Vec<_>>());

@@ -77,6 +77,7 @@ async fn three(network: &MemoryNetwork) -> Vec<Node<Seen>> {
 
 /// The node that leads, and that the others follow.
 async fn leader(nodes: &[Node<Seen>]) -> Node<Seen> {
+    let mut watched: Vec<_> = nodes.iter().map(Node::watch).collect();
     let led = async {
         loop {
             let mut leaders = nodes.iter().map(|node| node.leader().map(|leader| leader.name));
@@ -85,7 +86,12 @@ async fn leader(nodes: &[Node<Seen>]) -> Node<Seen> {
                 let found = nodes.iter().find(|node| Some(node.id()) == first.as_deref());
                 return found.unwrap().clone();
             }
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            let [a, b, c] = &mut watched[..] else { panic!("there are three") };
+            tokio::select! {
+                told = a.changed() => told.unwrap(),
+                told = b.changed() => told.unwrap(),
+                told = c.changed() => told.unwrap(),
+            }
         }
     };
     soon("a leader that all follow", led).await
@@ -93,10 +99,11 @@ async fn leader(nodes: &[Node<Seen>]) -> Node<Seen> {
 
 /// What a node says of an entry, once it knows.
 async fn fate(node: &Node<Seen>, position: EntryPosition) -> Fate {
+    let mut watched = node.watch();
     let known = async {
         loop {
             match node.outcome(position).await.unwrap() {
-                Fate::Undecided => tokio::time::sleep(Duration::from_millis(1)).await,
+                Fate::Undecided => watched.changed().await.unwrap(),
                 fate => return fate,
             }
         }
