@@ -10,8 +10,8 @@ use std::{collections::BTreeMap, time::Duration};
 use common::soon;
 use serde::{Deserialize, Serialize};
 use skiff::{
-    At, CommandError, Consistency, EntryPosition, Fate, Node, Outcome, StateMachine,
-    transport::MemoryNetwork,
+    At, Client, CommandError, Consistency, EntryPosition, Fate, Index, InstanceId, Node, Outcome,
+    StateMachine, Term, transport::MemoryNetwork,
 };
 use tokio::task::JoinSet;
 
@@ -166,4 +166,28 @@ async fn judge(nodes: &[Node<Seen>], ledger: Ledger) {
         ledger.answered.len(),
         ledger.refused.len()
     );
+}
+
+/// What a node has said is not forgotten when the time is up before the next answer.
+#[tokio::test]
+async fn undecided_is_an_answer_also_when_the_nodes_are_gone() {
+    let network = MemoryNetwork::new();
+    let nodes = three(&network).await;
+    let leading = leader(&nodes).await;
+    leading.command(1_u64).await.unwrap();
+    let status = leading.status().await;
+    let client = Client::<Seen>::over(network.transport(), "skiff", NAMES).unwrap();
+    let instance = u128::from_str_radix(&status.instance.unwrap(), 16).unwrap();
+    // Of a term that no leader of this test gets to.
+    let position =
+        EntryPosition { instance: InstanceId(instance), term: Term(900), index: Index(9_000) };
+    let long = client.clone().with_timeout(Duration::from_secs(3));
+    let asked = tokio::spawn(async move { long.outcome(position).await });
+    // Meanwhile it was told the same as this one, which ends first.
+    let brief = client.with_timeout(Duration::from_millis(300));
+    assert_eq!(brief.outcome(position).await.unwrap(), Fate::Undecided);
+    for node in &nodes {
+        node.stop().await.unwrap();
+    }
+    assert_eq!(asked.await.unwrap().unwrap(), Fate::Undecided);
 }

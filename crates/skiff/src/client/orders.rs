@@ -33,20 +33,28 @@ impl<M> Client<M> {
         let deadline = Instant::now() + self.timeout;
         let (instance, place) = (position.instance.0, position.place());
         let ask = Ask::Fate { instance, position: place };
+        // What was heard last: it holds also if the time is up before the next answer.
+        let mut heard = Err(late());
         loop {
-            let (address, link) = self.cluster.pick(deadline).await?;
-            let fate = match link.ask(ask.clone(), deadline).await {
-                Asked::Answered(Ok(word)) => Some(fate_from(&word)?),
-                Asked::Answered(Err(refused)) => return Err(refused.into()),
-                Asked::NotSent | Asked::Lost => None,
-                Asked::Late => return Err(late()),
+            let (address, link) = match self.cluster.pick(deadline).await {
+                Ok(picked) => picked,
+                Err(Refused::Timeout { .. }) => return heard,
+                Err(refused) => return Err(refused.into()),
             };
-            let is_over = Instant::now() + PAUSE >= deadline;
-            match fate {
-                Some(Fate::Undecided) if !is_over => {}
-                Some(fate) => return Ok(fate),
-                None if is_over => return Err(late()),
-                None => {}
+            match link.ask(ask.clone(), deadline).await {
+                Asked::Answered(Ok(word)) => match fate_from(&word)? {
+                    Fate::Undecided => heard = Ok(Fate::Undecided),
+                    fate => return Ok(fate),
+                },
+                Asked::Answered(Err(Refused::Timeout { .. })) | Asked::Late => return heard,
+                // Another node may know.
+                Asked::Answered(Err(Refused::Stopped { .. } | Refused::NotLeader { .. }))
+                | Asked::NotSent
+                | Asked::Lost => {}
+                Asked::Answered(Err(refused)) => return Err(refused.into()),
+            }
+            if Instant::now() + PAUSE >= deadline {
+                return heard;
             }
             self.cluster.turn(&address);
             tokio::time::sleep(PAUSE).await;
