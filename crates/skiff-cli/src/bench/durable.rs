@@ -31,6 +31,11 @@ pub(super) struct Setup {
 }
 
 impl Setup {
+    /// For what is written before anything is measured: it is tried until it is done, also if a node goes away.
+    pub(super) fn patient(&self) -> Client<Kv> {
+        self.client.clone().exactly_once(PATIENCE)
+    }
+
     pub(super) async fn start(args: &Bench, options: &[&str]) -> Result<Self, Failure> {
         let mut cluster = LocalCluster::start(args.dir.as_deref(), false, options).await?;
         let (folder, kind) = (cluster.folder(), cluster.file_system());
@@ -71,8 +76,9 @@ pub(crate) async fn measure_reads(
     mut tell: impl FnMut(Row) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let setup = Setup::start(args, &[]).await?;
+    let patient = setup.patient();
     for number in 0..KEYS {
-        put(setup.client.clone(), number).await.map_err(Failure::failed)?;
+        put(patient.clone(), number).await.map_err(Failure::failed)?;
     }
     let others = (0..NODES).filter(|node| *node != setup.leader);
     let others: Arc<[String]> = others.map(|node| setup.cluster.address(node).to_owned()).collect();

@@ -34,7 +34,7 @@ pub(crate) async fn measure(
     let at = setup.cluster.address(setup.leader).to_owned();
     for clients in &args.clients {
         setup.cluster.kill(behind)?;
-        fill(&setup.client, bytes).await?;
+        fill(&setup.patient(), bytes).await?;
         let folder = setup.cluster.folder().to_owned();
         let floor = floor::of_a_durable_command(&folder)?;
         let client = setup.client.clone();
