@@ -11,6 +11,7 @@ use crate::{
     log::Log,
     nodes::Nodes,
     orders,
+    serve::engine::Engine,
     sim::args::Sim,
     sizes::{self, Amount},
     snapshot::Snapshot,
@@ -46,6 +47,8 @@ Example, three nodes on one machine, each in a terminal of its own:
 
 One node by itself, durable:
   skiff serve --data-dir n1 --bootstrap
+The same with more data than fits into memory:
+  skiff serve --data-dir n1 --bootstrap --engine redb
 One node by itself, in memory, to try things out:
   skiff serve --dev")]
     Serve(Serve),
@@ -273,6 +276,23 @@ pub(crate) struct Serve {
     /// How much of a snapshot to send to one node in a second, as in 20MiB; as much as it takes if left out
     #[arg(long, value_parser = sizes::parse_rate, value_name = "SIZE")]
     pub(crate) snapshot_rate: Option<u64>,
+
+    /// What keeps the keys and their values
+    #[arg(long, value_enum, default_value_t = Engine::Memory, value_name = "ENGINE")]
+    pub(crate) engine: Engine,
+
+    /// How much memory the engine on disk may use for its cache
+    #[arg(long, default_value = "64MiB", value_parser = sizes::parse, value_name = "SIZE")]
+    pub(crate) engine_cache: u64,
+
+    /// After how much the engine on disk makes its data durable: a number of entries, a size of them, or
+    /// both. As much is applied again after a crash
+    #[arg(long, default_value = "65536,16MiB", value_parser = sizes::parse_amount, value_name = "AMOUNT")]
+    pub(crate) checkpoint_after: Amount,
+
+    /// It does so too when nothing has come for so long, in milliseconds
+    #[arg(long, default_value_t = 1000, value_name = "MS")]
+    pub(crate) checkpoint_idle_ms: u64,
 
     /// How often a leader gives a sign of life, in milliseconds
     #[arg(long, default_value_t = 50, value_name = "MS")]

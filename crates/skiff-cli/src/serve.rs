@@ -1,6 +1,7 @@
 //! `skiff serve`: one node, until it is asked to end.
 
 mod door;
+pub(crate) mod engine;
 mod story;
 
 use std::{
@@ -10,22 +11,39 @@ use std::{
     time::Duration,
 };
 
-use skiff::{Builder, Node};
-use skiff_kv::Kv;
+use skiff::{Builder, Node, StartError};
 use tokio::sync::oneshot;
 
-use self::{door::Door, story::Story};
+use self::{
+    door::Door,
+    engine::{Engine, Store},
+    story::Story,
+};
 use crate::{args::Serve, failure::Failure, filesystem, say, signals};
 
 pub(crate) async fn run(args: Serve) -> Result<(), Failure> {
+    match (args.engine, &args.data_dir) {
+        (Engine::Memory, _) => serve(&args, engine::memory()).await,
+        (Engine::Redb, Some(dir)) => {
+            let cache = usize::try_from(args.engine_cache).unwrap_or(usize::MAX);
+            serve(&args, engine::redb(dir, cache)).await
+        }
+        (Engine::Redb, None) => {
+            Err(Failure::usage("--engine redb keeps a file: give it a --data-dir, or leave it out"))
+        }
+    }
+}
+
+async fn serve<M: Store>(args: &Serve, machine: Builder<M>) -> Result<(), Failure> {
     let asked_to_end = signals::asked_to_end()?;
     let orphaned = parent_gone(args.stop_with_stdin);
-    let place = place(&args)?;
+    let place = place(args)?;
     let door = match &args.metrics {
         Some(address) => Some(Door::open(address, args.insecure).await?),
         None => None,
     };
-    let node = builder(&args).build()?.start().await.map_err(Failure::start)?;
+    let started = builder(args, machine).build()?.start().await;
+    let node = started.map_err(|error| not_started(args, error))?;
     say::line(format_args!(
         "node `{}` of cluster `{}` listens on {}; {place}",
         node.id(),
@@ -45,10 +63,27 @@ pub(crate) async fn run(args: Serve) -> Result<(), Failure> {
     Ok(())
 }
 
-fn builder(args: &Serve) -> Builder<Kv> {
+/// Why it did not start, and the commands that help where that is not said yet.
+fn not_started(args: &Serve, error: StartError) -> Failure {
+    let is_anothers = error.is_of_another_machine();
+    let failure = Failure::start(error);
+    let Some(dir) = args.data_dir.as_ref().filter(|_| is_anothers) else { return failure };
+    let (file, dir) = (engine::file(dir), dir.display());
+    let file = file.display();
+    Failure::new(
+        failure.exit,
+        format_args!(
+            "{failure}. To set the engine's file aside, so that the node fills a new one:\n  \
+             mv {file} {file}.old\n  \
+             skiff serve --engine redb --data-dir {dir} ... (all else as before)"
+        ),
+    )
+}
+
+fn builder<M: Store>(args: &Serve, machine: Builder<M>) -> Builder<M> {
     let millis = Duration::from_millis;
-    let mut builder = Node::builder()
-        .state_machine(Kv::new())
+    let checkpoint = args.checkpoint_after;
+    let mut builder = machine
         .answer_queries()
         .listen(&args.listen)
         .cluster(&args.cluster)
@@ -58,6 +93,11 @@ fn builder(args: &Serve) -> Builder<Kv> {
         .log_keep(
             args.log_keep.entries.unwrap_or(u64::MAX),
             args.log_keep.bytes.map_or(usize::MAX, |b| usize::try_from(b).unwrap_or(usize::MAX)),
+        )
+        .checkpoint_after(
+            checkpoint.entries.unwrap_or(u64::MAX),
+            checkpoint.bytes.unwrap_or(u64::MAX),
+            millis(args.checkpoint_idle_ms),
         )
         .heartbeat_interval(millis(args.heartbeat_ms))
         .min_election_timeout(millis(args.min_election_timeout_ms))
@@ -119,14 +159,14 @@ fn is_empty(dir: &Path) -> bool {
 }
 
 /// Answers at the door, if there is one.
-async fn show(door: Option<Door>, node: Node<Kv>) -> Infallible {
+async fn show<M: Store>(door: Option<Door>, node: Node<M>) -> Infallible {
     let Some(door) = door else { return std::future::pending().await };
     say::line(format_args!("shows /metrics, /livez and /readyz at http://{}", door.address()));
     door.serve(node).await
 }
 
 /// Tells what happens to the node until it ends by itself.
-async fn tell(node: &Node<Kv>) -> Result<(), Failure> {
+async fn tell<M: Store>(node: &Node<M>) -> Result<(), Failure> {
     let mut status = node.watch();
     let mut story = Story::default();
     loop {

@@ -12,7 +12,7 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 /// The layers, from the top. To the right stands all that a crate may use of ours.
 const LAYERS: &[(&str, &[&str])] = &[
-    ("skiff-cli", &["skiff", "skiff-kv", "skiff-sim", "skiff-wal"]),
+    ("skiff-cli", &["skiff", "skiff-kv", "skiff-redb", "skiff-sim", "skiff-wal"]),
     (
         "skiff-fuzz",
         &[

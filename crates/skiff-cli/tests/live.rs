@@ -23,6 +23,8 @@ mod store;
 
 #[path = "live/cuts.rs"]
 mod cuts;
+#[path = "live/engines.rs"]
+mod engines;
 #[path = "live/floods.rs"]
 mod floods;
 #[path = "live/kills.rs"]

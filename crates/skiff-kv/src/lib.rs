@@ -2,6 +2,7 @@
 #![warn(clippy::print_stdout)]
 
 mod command;
+pub mod content;
 mod kv;
 mod limits;
 mod query;

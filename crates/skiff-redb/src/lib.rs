@@ -4,18 +4,14 @@
 mod stream;
 mod tables;
 
-use std::{
-    fmt,
-    io::{BufReader, Read},
-    path::Path,
-};
+use std::{fmt, io::Read, path::Path};
 
 use bytes::Bytes;
 use redb::{Database, Durability, ReadableDatabase, WriteTransaction};
 use skiff::{
     At, Batch, MachineError, Mark, Opened, Queries, SnapshotWriter, Snapshots, StateMachine,
 };
-use skiff_kv::{Answer, Command, Query, Response};
+use skiff_kv::{Answer, Command, Kv, Query, Response, content};
 
 use crate::tables::{MARK, PAIRS, Pairs, STORED, SUM};
 
@@ -93,7 +89,7 @@ impl RedbKv {
         transaction.delete_table(PAIRS).map_err(MachineError::new)?;
         {
             let mut pairs = Pairs::open_anew(&transaction).map_err(MachineError::new)?;
-            stream::read(&mut BufReader::new(from), |key, value| {
+            content::read(from, |key, value| {
                 pairs.put(key, value).map(drop).map_err(MachineError::new)
             })?;
             pairs.keep_sum().map_err(MachineError::new)?;
@@ -127,6 +123,8 @@ impl StateMachine for RedbKv {
     type Command = Command;
     type Response = Response;
 
+    const VERSION: u32 = Kv::VERSION;
+
     fn apply(&mut self, _: Command, _: At) -> Response {
         unreachable!("commands come in batches, each of which is one transaction")
     }
@@ -137,7 +135,8 @@ impl StateMachine for RedbKv {
 }
 
 impl Snapshots for RedbKv {
-    const CODEC: &'static str = "kv-pairs";
+    /// That of the store in memory: nodes of both kinds can be in one cluster.
+    const CODEC: &'static str = Kv::CODEC;
 
     fn apply_batch(&mut self, batch: Batch<'_, Self>) -> Result<(), MachineError> {
         self.apply_all(batch)

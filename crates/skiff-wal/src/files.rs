@@ -63,7 +63,7 @@ impl Files {
                 found.snapshots.push(name);
             } else if is_unfinished(&name) {
                 found.unfinished.push(name);
-            } else if name != identity::NAME && name != LOCK && !name.starts_with(ASIDE) {
+            } else if name != identity::NAME && name != LOCK && !is_anothers(&name) {
                 found.strangers.push(name);
             }
         }
@@ -83,6 +83,13 @@ impl Files {
 }
 
 const LOCK: &str = "LOCK";
+/// What the names of a state machine's own files begin with.
+const MACHINE: &str = "machine-";
+
+/// Whether the file is not the log's, and known to be here.
+fn is_anothers(name: &str) -> bool {
+    name.starts_with(ASIDE) || name.starts_with(MACHINE)
+}
 
 fn is_unfinished(name: &str) -> bool {
     name.strip_suffix(identity::UNFINISHED).is_some_and(|name| {

@@ -3,7 +3,7 @@
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use skiff_replica::{
-    Applier, KeepsNothing, Queries, Snapshots,
+    Applier, KeepsNothing, MachineError, Queries, Snapshots,
     storage::{OnLostData, Persistence},
     transport::Transport,
 };
@@ -11,6 +11,7 @@ use skiff_replica::{
 use crate::{
     error::StartError,
     idle::Idle,
+    machine_source::MachineSource,
     machine_task::QueryFn,
     node::Node,
     options::{IdGenerator, Options, OptionsError},
@@ -22,7 +23,7 @@ use crate::{
 /// process, a cluster of one.
 pub struct Builder<M: Snapshots = KeepsNothing> {
     pub(crate) options: Options,
-    pub(crate) machine: M,
+    pub(crate) machine: MachineSource<M>,
     pub(crate) transport: Option<Arc<dyn Transport>>,
     pub(crate) persistence: Option<Arc<dyn Persistence>>,
     pub(crate) query: Option<QueryFn<M>>,
@@ -38,7 +39,7 @@ impl Builder {
     pub(crate) fn new() -> Self {
         Self {
             options: Options::default(),
-            machine: KeepsNothing,
+            machine: MachineSource::Ready(KeepsNothing),
             transport: None,
             persistence: None,
             query: None,
@@ -51,6 +52,22 @@ impl<M: Snapshots> Builder<M> {
     /// its index.
     #[must_use]
     pub fn state_machine<N: Snapshots>(self, machine: N) -> Builder<N> {
+        self.with_machine(MachineSource::Ready(machine))
+    }
+
+    /// A state machine that is opened by `open` once the node has its data directory for itself: for one that
+    /// keeps its own files in there, under names that begin with `machine-`. The directory is locked by then,
+    /// and if the node [begins anew](Self::rejoin) the machine's old files are set aside with all others, so
+    /// that it is opened empty. `open` may block; its error is [`StartError::Machine`].
+    #[must_use]
+    pub fn state_machine_with<N: Snapshots>(
+        self,
+        open: impl FnOnce() -> Result<N, MachineError> + Send + 'static,
+    ) -> Builder<N> {
+        self.with_machine(MachineSource::Opened(Box::new(open)))
+    }
+
+    fn with_machine<N: Snapshots>(self, machine: MachineSource<N>) -> Builder<N> {
         let Self { options, transport, persistence, .. } = self;
         Builder { options, machine, transport, persistence, query: None }
     }

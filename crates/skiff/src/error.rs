@@ -21,6 +21,12 @@ pub enum StartError {
     /// What was found does not fit together.
     #[error(transparent)]
     Replica(#[from] skiff_replica::StartError),
+    /// The state machine could not be opened.
+    #[error("the state machine cannot be opened: {reason}")]
+    Machine {
+        /// What it said.
+        reason: String,
+    },
     /// There is no tokio runtime.
     #[error("a node must be started inside a tokio runtime with time enabled")]
     NoRuntime,
@@ -58,6 +64,16 @@ impl StartError {
             Self::Replica(error) => has_lost_data(error),
             _ => false,
         }
+    }
+}
+
+impl StartError {
+    /// Whether the state machine holds data that does not belong to the node's directory. Without that data
+    /// the node would start, and bring the machine up to date.
+    #[must_use]
+    pub const fn is_of_another_machine(&self) -> bool {
+        use skiff_replica::StartError::{NotEmpty, OtherInstance, OtherLog};
+        matches!(self, Self::Replica(NotEmpty { .. } | OtherInstance { .. } | OtherLog { .. }))
     }
 }
 

@@ -93,6 +93,8 @@ impl<M: Snapshots> Idle<M> {
             && persistence.is_none()
             && options.data_dir.is_none();
         let (store, start) = open(&options, persistence).await?;
+        // Only now: until here its files may be another node's, or have been set aside.
+        let machine = machine.machine().await?;
         let identity = store.identity.clone();
         let transport = match transport {
             Some(transport) => transport,

@@ -11,6 +11,7 @@ mod error;
 mod events;
 mod idle;
 mod inbox;
+mod machine_source;
 mod machine_task;
 mod membership;
 mod meters;

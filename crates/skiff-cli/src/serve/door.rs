@@ -18,13 +18,13 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use skiff::{Consistency, Node};
-use skiff_kv::Kv;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
+use super::engine::Store;
 use crate::failure::{Exit, Failure};
 
 /// So many connections at the same time; more are closed at once.
@@ -89,7 +89,7 @@ impl Door {
     }
 
     /// Answers for the node, for as long as it is polled.
-    pub(crate) async fn serve(self, node: Node<Kv>) -> Infallible {
+    pub(crate) async fn serve<M: Store>(self, node: Node<M>) -> Infallible {
         let places = Arc::new(Semaphore::new(CONNECTIONS));
         let mut upkeep = interval(UPKEEP_EVERY);
         upkeep.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -118,7 +118,7 @@ impl Door {
 }
 
 /// Answers what is asked over one connection.
-async fn converse(stream: TcpStream, metrics: PrometheusHandle, node: Node<Kv>) {
+async fn converse<M: Store>(stream: TcpStream, metrics: PrometheusHandle, node: Node<M>) {
     let answer = service_fn(|request| answer(request, &metrics, &node));
     let conversation = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -131,10 +131,10 @@ async fn converse(stream: TcpStream, metrics: PrometheusHandle, node: Node<Kv>) 
     }
 }
 
-async fn answer(
+async fn answer<M: Store>(
     request: Request<Incoming>,
     metrics: &PrometheusHandle,
-    node: &Node<Kv>,
+    node: &Node<M>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let (status, kind, text) = match request.uri().path() {
         "/metrics" | "/livez" | "/readyz"
@@ -168,7 +168,7 @@ fn health(well: Result<(), String>) -> (StatusCode, &'static str, String) {
 }
 
 /// Whether the node's loop answers: it depends on nothing but the node itself.
-async fn lives(node: &Node<Kv>) -> Result<(), String> {
+async fn lives<M: Store>(node: &Node<M>) -> Result<(), String> {
     tokio::select! {
         biased;
         ended = node.stopped() => Err(match ended {
@@ -183,7 +183,7 @@ async fn lives(node: &Node<Kv>) -> Result<(), String> {
 }
 
 /// Whether the node can serve: whether a linearizable read is answered here.
-async fn is_ready(node: &Node<Kv>) -> Result<(), String> {
+async fn is_ready<M: Store>(node: &Node<M>) -> Result<(), String> {
     let read = node.read(Consistency::Linearizable, |_| ());
     match timeout(ANSWER_WITHIN, read).await {
         Ok(Ok(())) => Ok(()),

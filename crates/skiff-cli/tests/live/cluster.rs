@@ -38,6 +38,8 @@ pub(crate) struct Cluster {
     asked: Arc<Mutex<Vec<String>>>,
     runtime: Runtime,
     folder: tempfile::TempDir,
+    /// What each node is started with besides.
+    options: fn(usize) -> &'static [&'static str],
 }
 
 struct Node {
@@ -54,6 +56,11 @@ struct Node {
 impl Cluster {
     /// So many nodes, one of which leads.
     pub(crate) fn formed(count: usize) -> Self {
+        Self::formed_with(count, |_| &[])
+    }
+
+    /// Likewise, each started with these options besides.
+    pub(crate) fn formed_with(count: usize, options: fn(usize) -> &'static [&'static str]) -> Self {
         let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.unwrap();
         let mut cluster = Self {
@@ -63,6 +70,7 @@ impl Cluster {
             asked: Arc::default(),
             runtime,
             folder: tempfile::tempdir().unwrap(),
+            options,
         };
         (0..count).for_each(|_| cluster.make_place(false));
         (0..count).for_each(|node| cluster.start(node));
@@ -191,7 +199,7 @@ impl Cluster {
         let Node { at, public, dir, waits, .. } = &self.nodes[node];
         let mut command = process::Command::new(SKIFF);
         command.args(["serve", "--listen", at, "--advertise", public, "--data-dir", path(dir)]);
-        command.args(["--id", &name(node)]);
+        command.args(["--id", &name(node)]).args((self.options)(node));
         if *waits {
             command.arg("--wait");
         } else {
