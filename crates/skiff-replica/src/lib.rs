@@ -41,7 +41,7 @@ pub use machine::{
 };
 pub use pieces::{Incoming, Piece, read_piece, restore_snapshot, write_snapshot};
 pub use refused::{EntryPosition, Leader, Outcome, Refused};
-pub use replica::Replica;
+pub use replica::{LEAVING_TIMEOUTS, Replica};
 pub use sessions::{Answer, Limits, Proposal, SessionEntry, SessionId, Sessions};
 pub use settings::{CommandCheck, MachineFormat, MarkSettings, Settings, SnapshotSettings, Start};
 pub use skiff_core as core;

@@ -30,6 +30,7 @@ use skiff_core::{self as core, Index, Instant, LoadId, Membership, Raft, Token};
 use skiff_storage::{Identity, Standing};
 use skiff_transport::{Hello, MemberChange};
 
+pub use self::leaving::LEAVING_TIMEOUTS;
 pub(crate) use self::{
     copying::Copies, fetching::Fetches, founding::Entering, genesis::GENESIS, leaving::Leaving,
     member::Member, mending::Mending, receiving::Receiving, sending::Transfers,

@@ -27,6 +27,7 @@ use tokio::{
 use crate::{
     callers::{Caller, Callers},
     clock::Clock,
+    ending::{MACHINE_END, SNAPSHOTS_END},
     error::NodeError,
     inbox::{Mailbox, Note},
     machine_task::{MachineEnd, Waiter, Waiting, Work, give_up},
@@ -43,10 +44,6 @@ const STATUS_EVERY: Duration = Duration::from_millis(50);
 const TICK_EVERY: Duration = Duration::from_millis(50);
 /// So often it is looked how much room the log has.
 const ROOM_EVERY: Duration = Duration::from_secs(1);
-/// At the end, snapshots that are being written are waited for no longer than this.
-const SNAPSHOTS_END: Duration = Duration::from_secs(5);
-/// A machine that is durable by itself is waited for no longer than this.
-const MACHINE_END: Duration = Duration::from_secs(30);
 
 pub(crate) struct Driver<M: Snapshots> {
     pub(crate) replica: Replica,
@@ -129,7 +126,14 @@ impl<M: Snapshots> Driver<M> {
             Ok(Ok(Err(reason))) => {
                 Err(ReplicaError::MachineState { action: "keep", reason }.into())
             }
-            _ => Ok(()),
+            Ok(_) => Ok(()),
+            Err(_) => {
+                tracing::warn!(
+                    "the state machine has not made its data durable within {MACHINE_END:?} and is left to \
+                     itself: the next start applies again what came since its last mark"
+                );
+                Ok(())
+            }
         }
     }
 

@@ -7,6 +7,7 @@ mod callers;
 pub mod client;
 mod clock;
 mod driver;
+mod ending;
 mod error;
 mod events;
 mod idle;

@@ -15,6 +15,7 @@ use tokio::{
 use crate::{
     builder::Builder,
     clock::Clock,
+    ending::stop_timeout,
     error::NodeError,
     events::Events,
     inbox::{Mailbox, Note},
@@ -23,9 +24,6 @@ use crate::{
     session::Session,
     status::{PeerStatus, Status},
 };
-
-/// How long [`Node::stop`] waits for the end.
-const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One node of a cluster (the original's `Node`): a cheap handle, to be cloned at will. When the
 /// last one is dropped, the node stops.
@@ -367,19 +365,23 @@ impl<M: Snapshots> Node<M> {
         answer.await.unwrap_or(Err(gone))
     }
 
-    /// Stops the node and waits for its end, for at most ten seconds. First others are enabled to do
-    /// without it: if it leads it hands leadership over, what is under way is brought to its end, and
-    /// clients are told to ask others. That takes moments while the others are well, and at most five of
-    /// the longest election timeouts. Every waiting call is answered. Stopping a stopped node is harmless.
+    /// Stops the node and waits for its end. First others are enabled to do without it: if it leads it hands
+    /// leadership over, what is under way is brought to its end, and clients are told to ask others. That
+    /// takes moments while the others are well, and at most five of the longest election timeouts. Then it
+    /// closes its files, which is waited for for ten seconds at most. A machine that is durable by itself makes
+    /// its last mark, and has thirty more for that; if it takes longer nothing is lost, but the next start
+    /// applies again what came since the mark before. Every waiting call is answered. Stopping a stopped node
+    /// is harmless.
     ///
     /// # Errors
     ///
     /// If the node ended or ends for another reason, or does not end in time.
     pub async fn stop(&self) -> Result<(), NodeError> {
         self.shared.mailbox.input(Input::Leave);
-        match tokio::time::timeout(STOP_TIMEOUT, self.stopped()).await {
+        let timeout = stop_timeout(&self.shared.options, M::KEEPS_MARKS);
+        match tokio::time::timeout(timeout, self.stopped()).await {
             Ok(ended) => ended,
-            Err(_) => Err(NodeError::StopTimeout(STOP_TIMEOUT)),
+            Err(_) => Err(NodeError::StopTimeout(timeout)),
         }
     }
 

@@ -13,8 +13,8 @@ use crate::{
     refused::{Outcome, Refused},
 };
 
-/// It ends after so many longest election timeouts, whatever is still under way.
-const PATIENCE: u64 = 5;
+/// A node that is to stop ends after so many longest election timeouts, whatever is still under way.
+pub const LEAVING_TIMEOUTS: u32 = 5;
 
 /// A node that is to stop.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +35,8 @@ impl Leaving {
 impl Replica {
     /// The node is to stop.
     pub(super) fn leave(&mut self) {
-        let until = self.now.after(PATIENCE * self.settings.core.max_election_timeout);
+        let until =
+            self.now.after(u64::from(LEAVING_TIMEOUTS) * self.settings.core.max_election_timeout);
         self.leaving.get_or_insert(Leaving { until, handed_over: false, told: false });
     }
 
