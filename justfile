@@ -28,6 +28,7 @@ test *args:
 soak *args:
     cargo test --release --package skiff-cli --test live -- --ignored --nocapture --test-threads 1 "$@"
     cargo test --release --package skiff-cli --test kernel -- --ignored --nocapture --test-threads 1 "$@"
+    cargo test --release --package skiff-cli --test big_snapshots -- --ignored --nocapture "$@"
     SKIFF_OUTCOME_ROUNDS=1000 cargo test --release --package skiff --test outcomes -- --nocapture "$@"
     cargo test --release --package skiff --test durable -- --ignored --nocapture --test-threads 1 "$@"
 

@@ -149,6 +149,12 @@ impl Server {
         }
     }
 
+    /// All that the program has said so far.
+    pub fn all_said(&mut self) -> Vec<String> {
+        self.heard.extend(self.lines.try_iter());
+        self.heard.clone()
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

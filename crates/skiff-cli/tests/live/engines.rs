@@ -22,7 +22,7 @@ const DISK: &[&str] = &[
 const MEMORY: &[&str] = &["--snapshot-after", "1000", "--log-keep", "100"];
 
 #[test]
-fn applied_index_with_data() {
+fn databases_killed_four_times() {
     killed(4, "databases", |_| DISK);
 }
 
@@ -33,7 +33,7 @@ fn databases_killed_two_hundred_times() {
 }
 
 #[test]
-fn nodes_of_both_engines_killed() {
+fn nodes_of_both_engines_killed_four_times() {
     killed(4, "both engines", |node| if node == 0 { MEMORY } else { DISK });
 }
 
