@@ -94,10 +94,8 @@ impl Raft {
     /// Tells somebody who wants to campaign that it is no member any more, if that is so and committed. It
     /// is answered all the same: it may know of a later membership. Whether it was told.
     fn tell_removed(&mut self, from: NodeId) -> bool {
-        let Some(index) = self.local.is_without(from) else { return false };
-        if !planted(Mutant::RemovedUntold) {
-            self.local.promise(from, Message::Removed { index }, Gate::Term);
-        }
+        let Some(index) = self.removed_as_of(from) else { return false };
+        self.local.promise(from, Message::Removed { index }, Gate::Term);
         true
     }
 
@@ -114,8 +112,7 @@ impl Raft {
 
     /// Somebody says that this node is no member any more. What is known here may be newer.
     fn hear_removed(&mut self, index: Index) {
-        let (known, membership) = self.local.members.latest();
-        let is_news = index > *known || (index == *known && !membership.contains(self.id()));
+        let is_news = self.local.members.is_news(index, self.id(), self.local.log.committed());
         if (is_news || planted(Mutant::OldRemovalObeyed)) && !self.is_leader() {
             self.be_removed(index);
         }

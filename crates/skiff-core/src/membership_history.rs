@@ -5,6 +5,7 @@ use alloc::{collections::BTreeSet, sync::Arc, vec::Vec};
 
 use crate::{
     membership::Membership,
+    mutants::{Mutant, planted},
     raft::Raft,
     types::{Index, NodeId},
 };
@@ -59,6 +60,18 @@ impl MembershipHistory {
         !self.latest().1.contains(node) && self.ever_contained(node)
     }
 
+    /// Whether it is news that members without `node` are committed at `index`, where everything up to
+    /// `committed` is known to be. What the log holds behind something else at that place was never agreed
+    /// on, and says nothing.
+    pub(crate) fn is_news(&self, index: Index, node: NodeId, committed: Index) -> bool {
+        let (known, membership) = self.latest();
+        if index >= *known {
+            return index > *known || !membership.contains(node);
+        }
+        let there = self.later.iter().find(|(at, _)| *at == index);
+        index > committed && there.is_none_or(|(_, membership)| membership.contains(node))
+    }
+
     /// Whether `node` has ever been a member here.
     pub(crate) fn ever_contained(&self, node: NodeId) -> bool {
         let mut all = self.later.iter().rev().chain([&self.base]);
@@ -106,7 +119,7 @@ impl Raft {
     /// it is a member was removed then, or knows of a later one: it obeys only what is above its own.
     #[must_use]
     pub fn removed_as_of(&self, node: NodeId) -> Option<Index> {
-        self.local.is_without(node)
+        self.local.is_without(node).filter(|_| !planted(Mutant::RemovedUntold))
     }
 }
 
@@ -117,6 +130,26 @@ mod tests {
 
     fn of(ids: &[u128]) -> Membership {
         Membership::of(ids.iter().map(|id| NodeId(*id)))
+    }
+
+    #[test]
+    fn what_was_never_agreed_on_does_not_outweigh_a_removal() {
+        let mut history = MembershipHistory::new(Index(10), of(&[1, 2, 3]), Vec::new());
+        let is_news = |history: &MembershipHistory, index, committed| {
+            history.is_news(Index(index), NodeId(3), Index(committed))
+        };
+        assert!(is_news(&history, 12, 11));
+        // As a leader of an earlier term it had begun another change.
+        history.append(Index(15), of(&[1, 3]));
+        assert!(is_news(&history, 12, 11), "something else stands at 12 here");
+        assert!(!is_news(&history, 12, 12), "and it is what was committed");
+        assert!(is_news(&history, 16, 11));
+        // It was admitted after others had been removed.
+        let mut history = MembershipHistory::new(Index(10), of(&[1, 2, 4]), Vec::new());
+        history.append(Index(12), of(&[1, 2]));
+        history.append(Index(15), of(&[1, 2, 3]));
+        assert!(!is_news(&history, 12, 10), "this is known, and what came of it");
+        assert!(!is_news(&history, 15, 10), "the newest here has it in");
     }
 
     #[test]
