@@ -9,6 +9,7 @@ use alloc::{collections::BTreeSet, string::String};
 use crate::{
     error::Reject,
     membership::{Membership, Node},
+    mutants::{Mutant, planted},
     types::NodeId,
 };
 
@@ -181,7 +182,7 @@ impl Membership {
         }
         let mut voters = self.voters.clone();
         voters.remove(&id);
-        if voters.is_empty() {
+        if voters.is_empty() && !planted(Mutant::LastVoterLeaves) {
             return Err(Reject::LastVoter { node: id });
         }
         let mut next = self.joint(voters);

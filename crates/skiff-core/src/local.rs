@@ -107,7 +107,9 @@ impl Local {
     /// Cuts the log from `from` on, and the memberships with it.
     pub(crate) fn truncate(&mut self, from: Index) {
         self.log.truncate(from);
-        self.members.truncate(from);
+        if !planted(Mutant::CutKeepsMembers) {
+            self.members.truncate(from);
+        }
     }
 
     /// Where the membership stands that is without `node`, if that is committed.

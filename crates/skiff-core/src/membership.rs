@@ -5,7 +5,11 @@ use alloc::{
     string::String,
 };
 
-use crate::{quorum, types::NodeId};
+use crate::{
+    mutants::{Mutant, planted},
+    quorum,
+    types::NodeId,
+};
 
 /// The members of a cluster at one place in the log.
 ///
@@ -84,8 +88,8 @@ impl Membership {
     pub fn reached<T: Ord + Copy>(&self, value: impl Fn(NodeId) -> T) -> Option<T> {
         let incoming = quorum::reached(&self.voters, &value)?;
         match quorum::reached(&self.outgoing, &value) {
-            Some(outgoing) => Some(incoming.min(outgoing)),
-            None => Some(incoming),
+            Some(outgoing) if !planted(Mutant::OneHalfCommits) => Some(incoming.min(outgoing)),
+            _ => Some(incoming),
         }
     }
 

@@ -136,6 +136,20 @@ mutants! {
     RemovedUntold,
     /// A node obeys also those who know of older memberships than itself.
     OldRemovalObeyed,
+    /// While the members are joint a majority of the incoming ones commits.
+    OneHalfCommits,
+    /// While the members are joint a majority of the incoming ones elects.
+    OneHalfElects,
+    /// A membership stays in force although its entry is cut off.
+    CutKeepsMembers,
+    /// A leader that is no member any more leads on.
+    RemovedLeaderStays,
+    /// A leader that is no member any more makes anybody its successor.
+    HeirUninformed,
+    /// The last voter can be removed.
+    LastVoterLeaves,
+    /// A learner becomes a voter whether it has caught up or not.
+    PromotesUnready,
 
     // The log.
     /// A batch is written and not synced.
@@ -190,6 +204,28 @@ mutants! {
     SnapshotToldEarly,
     /// A snapshot takes the place of entries that are missing although it does not cover all of them.
     CoversTooLittle,
+    /// A snapshot that came counts although what there is holds more.
+    InstallsOlderSnapshot,
+    /// A log that holds another entry at the last index of a snapshot that came is kept.
+    KeepsConflictingLog,
+    /// The members in a snapshot that came are not those in force from then on.
+    ForgetsMembersOfSnapshot,
+    /// The terms in a snapshot that came are not remembered.
+    ForgetsTermsOfSnapshot,
+    /// A snapshot holds the newest members, which may never have been.
+    SnapshotHoldsNewestMembers,
+    /// A snapshot holds no sessions.
+    SnapshotWithoutSessions,
+    /// A snapshot that is offered anew goes on where it was, not where the receiver is.
+    ResumesWhereItWas,
+    /// Pieces of a snapshot are expected from who led before, not taken from who leads.
+    ExpectsOldSender,
+    /// Whoever asks for a snapshot is given the newest there is.
+    OldSnapshotAnswers,
+    /// A backup is given of what the node has applied, without asking a leader.
+    BackupWithoutRound,
+    /// The file of a backup goes when two newer snapshots are there.
+    BackupLosesItsFile,
 
     // Mending.
     /// A node whose log has holes goes on as if it had none.

@@ -42,7 +42,9 @@ impl Raft {
         if local.machine.restores() || position.index <= local.snapshot.index {
             return None;
         }
-        let membership = Membership::clone(local.members.at(position.index));
+        let newest = planted(Mutant::SnapshotHoldsNewestMembers);
+        let at = if newest { local.members.latest().0 } else { position.index };
+        let membership = Membership::clone(local.members.at(at));
         Some(SnapshotPoint { position, membership, terms: local.log.terms_to(position.index) })
     }
 
@@ -89,6 +91,7 @@ impl Raft {
         let local = &self.local;
         let is_old = position.index <= local.snapshot.index.max(local.log.base().index);
         // A leader has all that is committed; and nobody has heard of a term that is to come.
+        let is_old = is_old && !planted(Mutant::InstallsOlderSnapshot);
         if is_old || self.is_leader() || position.term > local.hard.term {
             return;
         }
@@ -104,7 +107,8 @@ impl Raft {
             debug_assert!(index <= committed, "only what is committed conflicts");
             return self.stop(fatal);
         }
-        if known == Some(position.term) {
+        let keeps = known.is_some() && planted(Mutant::KeepsConflictingLog);
+        if known == Some(position.term) || keeps {
             // The log holds all that the snapshot stands for: the machine gets there by itself.
             self.local.snapshot = position;
             self.local.log.commit(position.index);
@@ -126,6 +130,7 @@ impl Raft {
             let term = self.local.hard.term;
             self.transition(Transition::Follow { term, leader: None });
         }
+        let terms = if planted(Mutant::ForgetsTermsOfSnapshot) { Vec::new() } else { terms };
         let local = &mut self.local;
         for (index, token) in local.machine.begin_after(position) {
             // They were known to be committed, and the machine goes past them.
@@ -138,7 +143,9 @@ impl Raft {
         } else {
             local.log.begin_after(position, time, terms);
         }
-        local.members.begin_after(position.index, membership);
+        if !planted(Mutant::ForgetsMembersOfSnapshot) {
+            local.members.begin_after(position.index, membership);
+        }
         local.outbox.event(Event::SnapshotInstalled { position });
         self.verify_to(position.index);
     }

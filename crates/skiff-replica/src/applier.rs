@@ -280,7 +280,9 @@ impl<M: Snapshots> Applier<M> {
             return Err(MachineError::new(failed));
         }
         self.must_stand_at(upto)?;
-        let (head, view) = (self.sessions.head(), catch(|| self.machine.snapshot())?);
+        let bare = planted(Mutant::SnapshotWithoutSessions);
+        let head = if bare { Sessions::default().head() } else { self.sessions.head() };
+        let view = catch(|| self.machine.snapshot())?;
         Ok(Box::new(move |to| {
             to.write_all(&head)?;
             view(to)

@@ -4,6 +4,7 @@
 //! What the others judge waits for its feature: memberships that change, leases.
 
 pub(crate) mod answers;
+pub(crate) mod backups;
 pub(crate) mod bounds;
 mod commit_rule;
 mod durable_before_told;
@@ -13,6 +14,7 @@ mod leader_append_only;
 mod leader_completeness;
 pub(crate) mod ledger;
 mod log_matching;
+mod members;
 mod monotonic;
 pub(crate) mod no_storm;
 mod one_instance;
@@ -28,7 +30,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use skiff_replica::{
     Answer, Fate, Index, InstanceId, Position, SessionEntry, SessionId, Sessions as Tables, Term,
-    core::{Entry, Message, NodeId, Payload, Raft, Write},
+    core::{Entry, Membership, Message, NodeId, Payload, Raft, Write},
     storage::Recovered,
 };
 
@@ -38,6 +40,7 @@ use self::{
     leader_append_only::LeaderAppendOnly,
     ledger::{Ledger, Left, entry_hash},
     log_matching::LogMatching,
+    members::Members,
     monotonic::Monotonic,
     no_storm::NoStorm,
     one_instance::OneInstance,
@@ -59,6 +62,8 @@ struct Seen {
     term: Term,
     leads: bool,
     committed: Index,
+    /// Where its log ended when it was elected.
+    elected: Index,
 }
 
 /// All judges, and what they share.
@@ -78,6 +83,7 @@ pub(crate) struct Judges {
     log_matching: LogMatching,
     state_machine_safety: StateMachineSafety,
     snapshots: Snapshots,
+    members: Members,
     monotonic: Monotonic,
     one_vote: OneVote,
     answers: Answers,
@@ -109,6 +115,7 @@ impl Judges {
             log_matching: LogMatching::default(),
             state_machine_safety: StateMachineSafety::new(nodes),
             snapshots: Snapshots::default(),
+            members: Members::default(),
             monotonic: Monotonic::new(nodes),
             one_vote: OneVote::default(),
             answers: Answers::default(),
@@ -166,7 +173,15 @@ impl Judges {
             None => Ok(()),
         };
         ledger.in_flight = Some(write.clone());
-        self.if_honest("log_matching", found)
+        self.if_honest("log_matching", found)?;
+        let seen = self.seen[node];
+        for entry in write.entries.iter().filter(|entry| seen.leads && entry.term == seen.term) {
+            if let Payload::Membership(members) = &entry.payload {
+                let found = members::promotes(&self.ledgers, members, seen.elected);
+                self.if_honest("members", found)?;
+            }
+        }
+        Ok(())
     }
 
     /// A write has become durable; `unsynced` operations on files are not.
@@ -225,7 +240,10 @@ impl Judges {
         raft: &Raft,
     ) -> Judged<Changed> {
         let seen = self.seen[node];
-        let now = Seen { term: raft.term(), leads: raft.is_leader(), committed: raft.committed() };
+        let (term, leads, committed) = (raft.term(), raft.is_leader(), raft.committed());
+        let begins = leads && !(seen.leads && seen.term == term);
+        let elected = if begins { began_with(raft) } else { seen.elected };
+        let now = Seen { term, leads, committed, elected };
         self.seen[node] = now;
         let mut changed = Changed {
             elected: now.leads && !(seen.leads && seen.term == now.term),
@@ -318,6 +336,9 @@ impl Judges {
         let first = self.state_machine_safety.is_first(at.index);
         let found = self.state_machine_safety.applied(node, at, hash, response);
         self.if_honest("state_machine_safety", found)?;
+        if let Payload::Membership(members) = &entry.payload {
+            self.members.applied(at.index, members);
+        }
         if first && let Payload::Command(bytes) = &entry.payload {
             let found = self.answers.committed(hash::of(bytes), at.index);
             self.if_honest("answers", found)?;
@@ -404,6 +425,26 @@ impl Judges {
         self.if_honest("reads", reads::served(floor, index, applied))
     }
 
+    /// Somebody is given a snapshot that ends here.
+    pub(crate) fn covers(&self, floor: Index, index: Index) -> Judged {
+        self.if_honest("backups", backups::covers(floor, index))
+    }
+
+    /// What somebody was given holds, or does not hold, what was applied up to its end.
+    pub(crate) fn holds(&self, at: Position, state: &[u8], applied: &[u8]) -> Judged {
+        self.if_honest("backups", backups::holds(at, state, applied))
+    }
+
+    /// A snapshot that ends here holds these members, or is followed with these.
+    pub(crate) fn snapshot_members(&self, end: Index, members: &Membership) -> Judged {
+        self.if_honest("members", self.members.snapshot(end, members))
+    }
+
+    /// Whether no state after this entry was seen yet.
+    pub(crate) fn is_first_state(&self, at: Position) -> bool {
+        !self.lenient && self.snapshots.is_first(at.index)
+    }
+
     /// A process has ended.
     pub(crate) fn ended(&mut self, node: usize) {
         self.seen[node] = Seen::default();
@@ -436,4 +477,13 @@ impl Judges {
     pub(crate) fn read_back(&self, node: usize, entry: &Entry) -> Judged {
         self.if_honest("recovery", self.ledgers[node].check_read(entry))
     }
+}
+
+/// Where the log of a leader ended that was just elected: before the entries of its own term.
+fn began_with(raft: &Raft) -> Index {
+    let mut last = raft.last().index;
+    while last > Index::ZERO && raft.term_at(last) == Some(raft.term()) {
+        last = last.prev();
+    }
+    last
 }

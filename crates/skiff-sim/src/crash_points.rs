@@ -13,9 +13,11 @@ mod choice;
 mod cluster;
 mod crew;
 pub(crate) mod log;
+mod members;
 mod played;
 mod report;
 mod script;
+mod snapshots;
 mod spot;
 mod trial;
 

@@ -4,6 +4,7 @@
 mod churn;
 mod clients;
 mod clock;
+mod copies;
 mod faults;
 mod handing;
 mod healing;
@@ -16,6 +17,8 @@ mod orders;
 mod process;
 mod queue;
 mod recoverable;
+mod reference;
+mod restoring;
 mod says;
 mod sessions;
 mod snapshots;
@@ -27,6 +30,7 @@ use skiff_replica::{
     transport::{Signal, wire},
 };
 
+pub(crate) use self::churn::GONE;
 pub(crate) use self::healing::{is_reordered, is_same_content};
 pub(crate) use self::{
     clients::Attempt,
@@ -34,11 +38,13 @@ pub(crate) use self::{
 };
 use self::{
     clock::Clock,
+    copies::Copying,
     healing::Healing,
     network::Network,
     node::Node,
     orders::Doubt,
     queue::{Event, Item, Queue},
+    reference::Reference,
     sessions::SessionClient,
 };
 use crate::{
@@ -70,6 +76,10 @@ pub(crate) struct World<'w, 't, W: Workload> {
     attempts: Vec<Attempt>,
     /// Commands whose outcome was unknown, with where they stand.
     doubts: Vec<Doubt>,
+    /// Backups that somebody makes.
+    copies: Vec<Copying>,
+    /// What everything that was committed comes to.
+    reference: Reference<W::Machine>,
     pub(crate) history: Vec<Operation>,
     /// The commands of the history.
     remembered: Vec<bytes::Bytes>,
@@ -110,6 +120,8 @@ impl<'w, 't, W: Workload> World<'w, 't, W> {
             events: 0,
             attempts: Vec::new(),
             doubts: Vec::new(),
+            copies: Vec::new(),
+            reference: Reference::default(),
             history: Vec::new(),
             remembered: Vec::new(),
             sessions: vec![SessionClient::default(); plan.sessions.len()],
@@ -171,6 +183,7 @@ impl<'w, 't, W: Workload> World<'w, 't, W> {
             Event::AskAfterwards(number) => self.ask_for_fate(item.node, number).map(drop),
             Event::CallAgain(number, tries) => self.call_again(number, tries),
             Event::SessionTurn(client) => self.session_turn(client),
+            Event::CopyOn(number) => self.copy_on(number),
             Event::Fault(number) => self.fault(number),
             Event::Mend(number) => {
                 self.mend(number, item.node);
@@ -231,6 +244,7 @@ impl<'w, 't, W: Workload> World<'w, 't, W> {
             | Event::AskAfterwards(_)
             | Event::CallAgain(..)
             | Event::SessionTurn(_)
+            | Event::CopyOn(_)
             | Event::Fault(_)
             | Event::Mend(_)
             | Event::Heal

@@ -7,6 +7,7 @@ use crate::{
     message::Message,
     mutants::{Mutant, planted},
     outbox::Gate,
+    quorum,
     role::Transition,
     types::NodeId,
 };
@@ -47,7 +48,9 @@ impl Candidate {
     /// for another in the same term after a crash.
     fn tally(&self, local: &Local) -> Transition {
         let granted = |id| self.granted.contains(&id);
-        if granted(local.id()) && local.membership().has_quorum(granted) {
+        let members = local.membership();
+        let half = quorum::is_majority(&members.voters, granted) && planted(Mutant::OneHalfElects);
+        if granted(local.id()) && (members.has_quorum(granted) || half) {
             Transition::Lead
         } else {
             Transition::Stay

@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
-use skiff_core::{self as core, Index, Instant, Position, Token};
+use skiff_core::{
+    self as core, Index, Instant, Position, Token,
+    mutants::{Mutant, planted},
+};
 use skiff_storage::SnapshotInfo;
 use skiff_transport::{Body, wire};
 
@@ -51,7 +54,8 @@ struct Pin {
 impl Copies {
     /// Those whose files must stay.
     pub(super) fn positions(&self) -> impl Iterator<Item = Position> {
-        self.pins.values().map(|pin| pin.info.meta.position)
+        let pins = self.pins.values().filter(|_| !planted(Mutant::BackupLosesItsFile));
+        pins.map(|pin| pin.info.meta.position)
     }
 
     /// When the next file may go, if somebody waits for that.
@@ -69,6 +73,9 @@ impl Replica {
                 let handed = member.raft.snapshot_point();
                 let newest = member.raft.snapshot().index;
                 let upto = handed.map_or(newest, |point| point.position.index);
+                // Nor may it lack what a machine that is durable by itself has kept over a restart.
+                let upto = upto.max(member.marks.stored());
+                let upto = if planted(Mutant::OldSnapshotAnswers) { newest } else { upto };
                 self.await_snapshot(token, upto, false);
             }
             _ => self.refuse_snapshot(token),
@@ -77,11 +84,13 @@ impl Replica {
 
     /// Somebody wants a copy of a snapshot, or a piece of one.
     pub(super) fn ask_for_copy(&mut self, token: Token, copy: Copy) {
-        if !matches!(self.phase, Phase::Member(_)) {
-            return self.refuse_snapshot(token);
-        }
+        let Phase::Member(member) = &self.phase else { return self.refuse_snapshot(token) };
         if copy.position.is_some() {
             return self.copy_piece(token, copy);
+        }
+        if planted(Mutant::BackupWithoutRound) {
+            let applied = member.applied;
+            return self.await_snapshot(token, applied, true);
         }
         // What was acknowledged to anybody must be in it, so a leader is asked as for a read.
         self.calls.advance(token, Stage::Covering);

@@ -36,6 +36,11 @@ impl Marks {
         self.idle_at
     }
 
+    /// Up to where a machine was when it was opened: ahead of what is known to be committed, perhaps.
+    pub(super) const fn stored(&self) -> Index {
+        self.stored
+    }
+
     /// Until it was handed what it has stored already, nobody may look at it as of an entry.
     pub(super) fn stands_at(&self, index: Index) -> bool {
         index >= self.stored

@@ -76,7 +76,8 @@ impl Replica {
         // other, have each another.
         let leader = self.raft().and_then(core::Raft::leader);
         let is_better = |one: &Receiving| {
-            let is_newer = position.index > one.info.meta.position.index || one.from != from;
+            let is_newer = position.index > one.info.meta.position.index
+                || (one.from != from && !planted(Mutant::ExpectsOldSender));
             (leader == Some(from) && is_newer) || now.since(one.heard) > patience
         };
         if self.receiving.as_ref().is_some_and(|one| !is_better(one)) {

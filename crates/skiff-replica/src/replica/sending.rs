@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use skiff_core::{self as core, Instant, Membership, NodeId, Position, StateName};
+use skiff_core::{
+    self as core, Instant, Membership, NodeId, Position, StateName,
+    mutants::{Mutant, planted},
+};
 use skiff_storage::SnapshotInfo;
 use skiff_transport::{Body, Got, Offer, Progress, SnapshotPiece};
 
@@ -235,7 +238,8 @@ impl Replica {
             Progress::Going | Progress::Gap => {
                 let is_first = transfer.kept.is_none();
                 let is_news = is_first || transfer.kept < Some(got.kept);
-                if is_first || got.progress == Progress::Gap {
+                let resumes = is_first || got.progress == Progress::Gap;
+                if resumes && !planted(Mutant::ResumesWhereItWas) {
                     transfer.next = got.kept;
                 }
                 transfer.kept = transfer.kept.max(Some(got.kept));

@@ -14,6 +14,11 @@ pub(crate) struct Snapshots {
 }
 
 impl Snapshots {
+    /// Whether no state after this entry was seen yet.
+    pub(crate) fn is_first(&self, index: Index) -> bool {
+        !self.states.contains_key(&index)
+    }
+
     /// A machine stands after this entry, with this state.
     pub(crate) fn state(&mut self, at: Position, state: u64) -> Verdict {
         let (first, known) = *self.states.entry(at.index).or_insert((at, state));

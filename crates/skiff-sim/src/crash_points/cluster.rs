@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// By then the nodes are a cluster that somebody leads.
-const FORMED: u64 = 900 * MS;
+pub(super) const FORMED: u64 = 900 * MS;
 /// Commands are so long that several sectors are written for each.
 const COMMAND: usize = 900;
 /// What is not said by a plan is drawn: one of so many seeds must do.
@@ -35,7 +35,7 @@ pub(crate) struct Cluster {
 }
 
 /// Something that must come about so many times at least.
-type Expected = (&'static str, fn(&Reached) -> u64, u64);
+pub(super) type Expected = (&'static str, fn(&Reached) -> u64, u64);
 
 /// The library's registers, with commands that are longer than a sector.
 struct Long;
@@ -101,7 +101,7 @@ impl Cluster {
         Some(format!("it does not come to what it is for: {what}"))
     }
 
-    fn new(nodes: usize, since: u64, until: u64, expects: &'static [Expected]) -> Self {
+    pub(super) fn new(nodes: usize, since: u64, until: u64, expects: &'static [Expected]) -> Self {
         let knobs = Knobs {
             segment_bytes: 8 << 10,
             latency_min: 500_000,
@@ -130,7 +130,7 @@ impl Cluster {
     }
 
     /// So many commands are asked for, and a read with each third.
-    fn calls(mut self, from: u64, every: u64, count: u64) -> Self {
+    pub(super) fn calls(mut self, from: u64, every: u64, count: u64) -> Self {
         for number in 0..count {
             let (at, patience) = (from + number * every, 1_000 * MS);
             let seed = from + number;
@@ -142,8 +142,14 @@ impl Cluster {
         self
     }
 
-    fn fault(mut self, at: u64, fault: Fault) -> Self {
+    pub(super) fn fault(mut self, at: u64, fault: Fault) -> Self {
         self.plan.faults.push((at, fault));
+        self
+    }
+
+    /// With other settings.
+    pub(super) fn with(mut self, change: impl FnOnce(&mut Knobs)) -> Self {
+        change(&mut self.plan.knobs);
         self
     }
 

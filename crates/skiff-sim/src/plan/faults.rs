@@ -168,6 +168,18 @@ pub enum Fault {
         /// Who is to lead.
         to: Successor,
     },
+    /// Likewise: a node is asked for a snapshot of what it has applied.
+    Snapshot {
+        /// Which.
+        who: Who,
+    },
+    /// Likewise: somebody makes a backup of what a node gives, piece by piece.
+    BackUp {
+        /// Which.
+        who: Who,
+        /// So many bytes are asked for at once.
+        piece: u32,
+    },
     /// The node is told to stop, as for an upgrade, and comes back later.
     Leave {
         /// Which.

@@ -13,6 +13,8 @@ pub enum Forming {
     Closed,
     /// Each is told of the others one by one; the list closes by standing still.
     Joins,
+    /// Likewise, but each is told of one neighbour at once, and of all others some time later.
+    Pairs,
 }
 
 /// A node's clock.

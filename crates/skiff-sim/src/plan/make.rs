@@ -44,11 +44,18 @@ impl Plan {
         let may = limits.mode == Mode::Crash || knobs.marks.is_none();
         knobs.snapshots = snapshots(&mut stream(seed, 18)).filter(|_| may);
         knobs.genesis_bytes = one_in(&mut stream(seed, 24), 3).then_some(0);
+        if knobs.forming == Forming::Joins && one_in(&mut stream(seed, 26), 3) {
+            knobs.forming = Forming::Pairs;
+        }
         let calls = calls(&mut stream(seed, 12), limits.nanos);
         let mut faults =
             Faults { random: stream(seed, 13), nodes, limits, made: Vec::new() }.make();
         let operator = Faults { random: stream(seed, 19), nodes, limits, made: Vec::new() };
         faults.extend(operator.operate());
+        if may {
+            let operator = Faults { random: stream(seed, 25), nodes, limits, made: Vec::new() };
+            faults.extend(operator.copy());
+        }
         let mut churn = Faults { random: stream(seed, 22), nodes, limits, made: Vec::new() };
         knobs.learner = churn.churn();
         let mut ailment = Ailment::sample(&mut stream(seed, 14), nodes);
@@ -262,9 +269,27 @@ impl Faults {
                 _ => Fault::Replace { asked, who, by: self.who(), stays },
             };
             self.made.push((at, fault));
+            if one_in(&mut self.random, 3) {
+                self.amid_change(at);
+            }
             at += self.random.u64(gap / 4..=gap * 2);
         }
         one_in(&mut self.random, 4).then(|| self.random.usize(0..self.nodes))
+    }
+
+    /// Aimed: something happens while the members are joint, or just before.
+    fn amid_change(&mut self, at: u64) {
+        let sides = self.random.u64(..) & ((1 << self.nodes) - 1);
+        let (down, reset) = (self.nanos(), self.random.bool());
+        let cut = |cut| Fault::Cut { cut, reset, nanos: down };
+        let fault = match self.random.u32(0..4) {
+            0 => Fault::Crash { who: Who::Leader, power: true, down },
+            1 => cut(Cut::Isolate(Who::Leader)),
+            2 => cut(Cut::Isolate(self.who())),
+            _ => cut(Cut::Split(sides)),
+        };
+        let at = at + self.random.u64(0..40 * MS);
+        self.made.push((at, fault));
     }
 
     /// One node loses its folder, and comes back with an empty one. Whether it does: not where fewer than
@@ -384,6 +409,24 @@ impl Faults {
                     0 => Fault::Leave { who: self.who(), down: self.nanos() },
                     _ => self.transfer(),
                 };
+                self.made.push((at, fault));
+                at += self.random.u64(gap / 4..=gap * 2);
+            }
+        }
+        self.made
+    }
+
+    /// Snapshots on request, and backups, at any time and of any node.
+    fn copy(mut self) -> Vec<(u64, Fault)> {
+        if on(&mut self.random) {
+            let gap = pick(&mut self.random, &[100 * MS, 500 * MS, 2 * SECOND]);
+            let mut at = self.random.u64(SECOND..3 * SECOND);
+            while at < self.limits.nanos {
+                let who = self.who();
+                let piece = pick(&mut self.random, &[1 << 20, 400, 60]);
+                let is_whole = one_in(&mut self.random, 3);
+                let fault =
+                    if is_whole { Fault::BackUp { who, piece } } else { Fault::Snapshot { who } };
                 self.made.push((at, fault));
                 at += self.random.u64(gap / 4..=gap * 2);
             }

@@ -9,7 +9,7 @@ use crate::{plan::MS, workload::Workload};
 pub(super) const CHANGE: usize = usize::MAX;
 /// A member that has answered nobody for so long may be replaced by a fresh node of its name: twenty of the
 /// longest election timeouts and ten seconds, and some more, since what it last said is heard late.
-pub(super) const GONE: u64 = 20 * 300 * MS + 10_000 * MS + 3_000 * MS;
+pub(crate) const GONE: u64 = 20 * 300 * MS + 10_000 * MS + 3_000 * MS;
 /// How long whoever asks for a change waits, in nanoseconds.
 pub(super) const PATIENCE: u64 = 2_000 * MS;
 
@@ -138,6 +138,22 @@ impl<W: Workload> World<'_, '_, W> {
             raft.is_some_and(skiff_replica::core::Raft::was_member) && !self.belongs(leader, *node)
         };
         (0..self.nodes.len()).any(|node| is_unaware(&node))
+    }
+
+    /// Whether the members that this node knows of are joint.
+    pub(super) fn is_joint(&self, node: usize) -> bool {
+        let raft = self.nodes[node].process.as_ref().and_then(|process| process.replica.raft());
+        raft.is_some_and(|raft| raft.membership().is_joint())
+    }
+
+    /// Whether the members that this node knows of are changing, or about to.
+    pub(super) fn is_changing(&self, node: usize) -> bool {
+        let raft = self.nodes[node].process.as_ref().and_then(|process| process.replica.raft());
+        raft.is_some_and(|raft| {
+            let members = raft.membership();
+            let is_wanted = !members.wishes.is_empty();
+            is_wanted || members.is_joint() || raft.committed_membership().1 != *members
+        })
     }
 
     /// Whether the leader's members are about to change.

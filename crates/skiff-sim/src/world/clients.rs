@@ -310,6 +310,10 @@ impl<W: Workload> World<'_, '_, W> {
                     self.session_lost(of);
                     continue;
                 }
+                if let Some(Order::Copy(number)) = attempt.order {
+                    self.copy_later(number);
+                    continue;
+                }
                 self.reached.unknown += u64::from(!attempt.read);
                 self.remember(&attempt, None);
             }

@@ -164,6 +164,14 @@ impl<W: Workload> World<'_, '_, W> {
                 let node = self.find(ask);
                 return self.ask_for_transfer(node, to).map(drop);
             }
+            Fault::Snapshot { who } => {
+                let node = self.find(who);
+                return self.ask_for_snapshot(node);
+            }
+            Fault::BackUp { who, piece } => {
+                let node = self.find(who);
+                return self.begin_copy(node, piece);
+            }
             Fault::Leave { who, down } => {
                 let node = self.find(who);
                 return self.tell_to_leave(node, down);
@@ -252,6 +260,7 @@ impl<W: Workload> World<'_, '_, W> {
                 state.store.wipe();
                 state.wiped += 1;
                 self.judges.wiped(node);
+                self.watch_wiped(node);
                 // With nothing left of the first cluster there may be a second.
                 self.judges.lenient |= self.nodes.iter().all(|node| node.wiped > 0);
             }

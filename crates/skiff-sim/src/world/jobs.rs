@@ -446,7 +446,7 @@ impl<W: Workload> World<'_, '_, W> {
     }
 
     /// Applies entries, looks at every response, and answers those who wait.
-    fn apply(&mut self, node: usize, apply: Apply) -> Step {
+    pub(super) fn apply(&mut self, node: usize, apply: Apply) -> Step {
         let Some(process) = &mut self.nodes[node].process else { return Ok(()) };
         let mut waiting = apply.tokens.iter().copied().peekable();
         let is_answered =
@@ -477,6 +477,8 @@ impl<W: Workload> World<'_, '_, W> {
         if !tables.is_empty() || !answers.is_empty() {
             self.judges.session_tables(index, &tables)?;
         }
+        let instance = process.replica.identity().instance.unwrap_or_default();
+        self.reference.note(instance, &all.entries);
         let (mut responses, mut answers) = (responses.into_iter(), answers.into_iter());
         for entry in all.entries.iter().filter(is_new) {
             match &entry.payload {

@@ -1,10 +1,10 @@
 //! Machines that are durable by themselves: how they are opened, and what a crash leaves of them.
 
-use skiff_replica::{Applier, Input, Mark, Snapshots, Standing};
+use skiff_replica::{Applier, Input, Job, Mark, Snapshots, Standing};
 use skiff_wal::{Opened, disk::sim::SimDisk};
 
 use super::{Step, World};
-use crate::{kept::Kept, workload::Workload};
+use crate::{failure::must, kept::Kept, workload::Workload};
 
 impl<W: Workload> World<'_, '_, W> {
     /// Opens a node's machine.
@@ -55,6 +55,29 @@ impl<W: Workload> World<'_, '_, W> {
         }
         self.reached.checkpoints += 1;
         self.step(node, Input::Checkpointed { position, result });
+        Ok(())
+    }
+
+    /// A node ends in good order: its machine does all that it was given, its last mark too, so that nothing
+    /// is done again at the next start.
+    pub(super) fn end_machine(&mut self, node: usize) -> Step {
+        while let Some(job) =
+            self.nodes[node].process.as_mut().and_then(|process| process.machine_jobs.pop_front())
+        {
+            match job {
+                Job::Apply(apply) => self.apply(node, apply)?,
+                Job::Checkpoint { mark } => {
+                    let index = mark.position.index;
+                    self.checkpoint(node, *mark)?;
+                    let is_last = self.nodes[node].store.batches() == 0;
+                    self.judges.named("marks", must(is_last, || {
+                        format!("n{node} makes its last mark, at {index}, and not of all it has done")
+                    }))?;
+                    self.reached.last_marks += 1;
+                }
+                _ => {}
+            }
+        }
         Ok(())
     }
 

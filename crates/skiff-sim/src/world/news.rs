@@ -16,26 +16,39 @@ impl<W: Workload> World<'_, '_, W> {
             Told::Formed { founder, .. } => {
                 let founded = founder.as_ref().is_none_or(|name| *name == format!("n{node}"));
                 self.reached.clusters_formed += u64::from(founded);
-                let joined = self.plan.knobs.forming == crate::plan::Forming::Joins;
+                let joined = self.plan.knobs.forming != crate::plan::Forming::Closed;
                 self.reached.formed_by_joins += u64::from(founded && joined);
                 let crashed = self.nodes.iter().any(|node| node.starts > 1);
                 self.reached.formed_after_crash += u64::from(founded && crashed);
             }
             Told::SnapshotTaken { .. } => self.reached.snapshots_taken += 1,
+            Told::NeedsSnapshot { .. } => {
+                self.reached.needed_in_change += u64::from(self.is_changing(node));
+            }
             Told::LogCompacted { base } => {
                 self.reached.compactions += 1;
                 self.judge_compaction(node, *base)?;
             }
             Told::SnapshotReceiving { .. } => self.reached.snapshots_offered += 1,
-            Told::SnapshotInstalled { .. } => {
+            Told::SnapshotInstalled { position } => {
                 let process = self.nodes[node].process.as_ref();
+                let raft = process.and_then(|process| process.replica.raft());
+                let end = position.index;
+                if let Some(members) = raft.and_then(|raft| raft.memberships_from(end).next()) {
+                    self.judges.snapshot_members(end, members)?;
+                }
                 let leads = process.map(|process| {
                     (process.replica.raft().is_some(), process.replica.identity().standing)
                 });
                 match leads {
                     Some((false, Standing::Fresh)) => self.reached.snapshots_begun_with += 1,
                     Some((false, _)) => self.reached.holes_covered += 1,
-                    _ => self.reached.snapshots_installed += 1,
+                    _ => {
+                        self.reached.snapshots_installed += 1;
+                        let joint = self.is_joint(node)
+                            || self.leader().is_some_and(|one| self.is_joint(one));
+                        self.reached.installed_while_joint += u64::from(joint);
+                    }
                 }
             }
             Told::MemberMoved { name, .. } if *name == format!("n{node}") => {
@@ -47,6 +60,8 @@ impl<W: Workload> World<'_, '_, W> {
             }
             Told::MemberPromoted { name, .. } if *name == format!("n{node}") => {
                 self.reached.promotions += 1;
+                self.reached.back_after_wipe +=
+                    u64::from(self.is_wiped() && self.nodes[node].wiped > 0);
             }
             Told::MemberLeft { name, .. } if *name == format!("n{node}") => {
                 self.reached.removals += 1;

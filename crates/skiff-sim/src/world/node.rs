@@ -70,6 +70,8 @@ pub(crate) struct Process<M: Snapshots> {
     pub(crate) machine_jobs: VecDeque<Job>,
     pub(crate) snapshot_jobs: VecDeque<SnapshotJob>,
     pub(crate) incoming: Incoming,
+    /// What of that was kept so far.
+    pub(crate) arrived: Vec<u8>,
     /// Pieces of snapshots that are being read.
     pub(crate) reads: Vec<(u64, Position, u64, usize)>,
     /// Old entries that are being read.
@@ -118,6 +120,33 @@ impl<M: Snapshots> Node<M> {
 }
 
 impl<M: Snapshots> Process<M> {
+    pub(crate) fn new(
+        replica: Replica,
+        log: Log<SimDisk>,
+        snapshots: skiff_wal::Snapshots<SimDisk>,
+        applier: Applier<Kept<M>>,
+    ) -> Self {
+        Self {
+            replica,
+            reader: log.reader(),
+            log,
+            snapshots,
+            applier,
+            calls: Vec::new(),
+            replaces: Vec::new(),
+            accepted: 0,
+            wake_at: None,
+            disk_jobs: VecDeque::new(),
+            machine_jobs: VecDeque::new(),
+            snapshot_jobs: VecDeque::new(),
+            incoming: Incoming::default(),
+            arrived: Vec::new(),
+            reads: Vec::new(),
+            loads: Vec::new(),
+            dialled: Vec::new(),
+        }
+    }
+
     /// Where a dialled link leads.
     pub(crate) fn target(&self, link: LinkId) -> Option<usize> {
         self.dialled.iter().find(|(one, ..)| *one == link).map(|(_, target, _)| *target)
@@ -162,6 +191,15 @@ impl<M: Snapshots> Process<M> {
                 Some(Input::Reloaded { result })
             }
             _ => None,
+        }
+    }
+
+    /// Does the first thing that the disk is to do, as far as it comes: for the log, or else for snapshots.
+    pub(crate) fn work_on_next(&mut self) {
+        if let Some(job) = self.disk_jobs.front().cloned() {
+            let _done = self.work_on_disk(&job);
+        } else if let Some(job) = self.snapshot_jobs.front().cloned() {
+            let _done = self.work_on_snapshot(&job);
         }
     }
 

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use skiff_replica::{
-    Call, EntryPosition, Fate, Input, Refused, Term, Token, TransferError,
+    Call, EntryPosition, Fate, Index, Input, Refused, Term, Token, TransferError,
     core::{NodeId, Raft, TransferFailure},
 };
 
@@ -32,6 +32,10 @@ pub(crate) enum Order {
     Transfer { to: Option<NodeId>, term: Term },
     /// What became of the doubtful command of this number.
     Fate(usize),
+    /// A snapshot that covers what this node had applied then.
+    Snapshot { floor: Index },
+    /// Something of the backup of this number.
+    Copy(usize),
 }
 
 /// A command whose outcome was unknown.
@@ -71,12 +75,21 @@ impl<W: Workload> World<'_, '_, W> {
         };
         let process = self.nodes[node].process.as_ref();
         let term = process.and_then(|p| p.replica.raft()).map(Raft::term).unwrap_or_default();
+        if let Some(target) = target.filter(|target| *target != node) {
+            let (last, durable) =
+                (self.judges.ledgers[node].last(), self.judges.ledgers[target].last());
+            self.reached.transfers_to_lagging += u64::from(durable < last);
+            let is_down =
+                self.nodes[target].process.is_none() || self.nodes[target].paused.is_some();
+            let is_cut = self.network.is_cut(node, target) || self.network.is_cut(target, node);
+            self.reached.transfers_to_cut_off += u64::from(is_down || is_cut);
+        }
         let to = target.map(|target| self.judges.ledgers[target].node);
         self.order(node, Order::Transfer { to, term }, Call::Transfer(name), SECOND)
     }
 
     /// Asks a node, if it runs. Returns the attempt.
-    fn order(
+    pub(super) fn order(
         &mut self,
         node: usize,
         order: Order,
@@ -123,6 +136,8 @@ impl<W: Workload> World<'_, '_, W> {
         let (node, is_done) = (self.attempts[attempt].node, matches!(answer, Answer::Response(_)));
         self.attempts[attempt].state = if is_done { Progress::Answered } else { Progress::Refused };
         match (order, answer) {
+            (Order::Snapshot { floor }, answer) => self.snapshot_answered(node, floor, answer),
+            (Order::Copy(number), answer) => self.copy_answered(number, answer),
             (Order::Transfer { to, term }, Answer::Response(_)) => {
                 let by = self.judges.ledgers[node].node;
                 if to == Some(by) { Ok(()) } else { self.judges.transferred(by, to, term) }
@@ -200,6 +215,7 @@ impl<W: Workload> World<'_, '_, W> {
         self.reached.nodes_left += 1;
         let leads = self.leader();
         self.reached.leaders_left += u64::from(led && leads.is_some_and(|other| other != node));
+        self.end_machine(node)?;
         self.nodes[node].disk.kill();
         let Some(process) = self.nodes[node].process.take() else { return Ok(()) };
         self.forget_calls(&process.calls);

@@ -60,24 +60,7 @@ impl<W: Workload> World<'_, '_, W> {
         };
         self.note_opened(node, &applier);
         let Opened { log, snapshots, .. } = opened;
-        self.nodes[node].process = Some(Process {
-            replica,
-            reader: log.reader(),
-            log,
-            snapshots,
-            applier,
-            calls: Vec::new(),
-            replaces: Vec::new(),
-            accepted: 0,
-            wake_at: None,
-            disk_jobs: Default::default(),
-            machine_jobs: Default::default(),
-            snapshot_jobs: Default::default(),
-            incoming: Default::default(),
-            reads: Vec::new(),
-            loads: Vec::new(),
-            dialled: Vec::new(),
-        });
+        self.nodes[node].process = Some(Process::new(replica, log, snapshots, applier));
         self.trace(node, |_| begun);
         self.tell_peers(node);
         if self.plan.knobs.reserve_bytes.is_some() {
@@ -109,7 +92,7 @@ impl<W: Workload> World<'_, '_, W> {
         Log::open(disk.clone(), &opening, options)
     }
 
-    fn replica(
+    pub(super) fn replica(
         &self,
         node: usize,
         opened: &Opened<SimDisk>,
@@ -145,6 +128,8 @@ impl<W: Workload> World<'_, '_, W> {
             let at = match self.plan.knobs.forming {
                 Forming::Closed => self.now,
                 Forming::Joins => self.now + self.random.process.u64(0..300 * MS),
+                Forming::Pairs if peer / 2 == node / 2 => self.now,
+                Forming::Pairs => self.now + self.random.process.u64(200 * MS..600 * MS),
             };
             self.queue.push(at, node, run, Event::Join(peer));
         }

@@ -52,6 +52,8 @@ pub(crate) enum Event {
     Asked(Box<Input>),
     /// Somebody wants to know what became of a command whose outcome was unknown.
     AskAfterwards(usize),
+    /// Somebody who makes a backup asks for the next piece.
+    CopyOn(usize),
     /// A fault of the plan begins.
     Fault(usize),
     /// Nothing is cut any more for this reason.

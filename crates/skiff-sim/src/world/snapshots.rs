@@ -5,11 +5,14 @@ use skiff_replica::{
     Input, Job, NotKept, Piece, Position, Snapshots,
     core::NodeId,
     read_piece, restore_snapshot,
-    storage::{SnapshotMeta, SnapshotStore},
+    storage::{SnapshotMeta, SnapshotStore, measure},
 };
 
 use super::{Step, World, node::Process, queue::Event};
-use crate::workload::Workload;
+use crate::{
+    failure::{Failure, must},
+    workload::Workload,
+};
 
 /// So many bytes of a snapshot are written at once.
 const WRITTEN: usize = 700;
@@ -87,34 +90,53 @@ impl<W: Workload> World<'_, '_, W> {
     }
 
     pub(super) fn snapshot_done(&mut self, node: usize) -> Step {
+        self.watch_disk(node);
         let Some(process) = &mut self.nodes[node].process else { return Ok(()) };
         let Some(job) = process.snapshot_jobs.pop_front() else { return Ok(()) };
         let input = process.work_on_snapshot(&job);
+        self.judge_pieces(node, &job)?;
+        let durable = input.as_ref().and_then(|input| durable(&job, input));
+        if self.watch_snapshot(node, durable.map(|position| position.index)) {
+            return Ok(());
+        }
+        let Some(process) = &self.nodes[node].process else { return Ok(()) };
         if !process.snapshot_jobs.is_empty() {
             let (at, run) = (self.now + self.read_time(node), self.nodes[node].run);
             self.queue.push(at, node, run, Event::SnapshotDone);
         }
+        if let Some(position) = durable {
+            self.judges.ledgers[node].keeps(position);
+        }
         if let Some(input) = input {
-            self.note_snapshot(node, &job, &input);
             self.step(node, input);
         }
         Ok(())
     }
 
-    /// A snapshot is durable.
-    fn note_snapshot(&mut self, node: usize, job: &SnapshotJob, input: &Input) {
-        let kept = match (job, input) {
-            (SnapshotJob::Keep(piece), Input::PieceKept { result: Ok(()), .. }) => {
-                piece.is_last().then_some(piece.info.meta.position)
-            }
-            (SnapshotJob::Write { meta, .. }, Input::SnapshotTaken { result: Ok(_), .. }) => {
-                Some(meta.position)
-            }
-            _ => None,
+    /// Pieces that come from another node are those of one snapshot, in order, none missing or doubled: what
+    /// does not fit together is noticed when the last is there, but then all have come in vain.
+    fn judge_pieces(&mut self, node: usize, job: &SnapshotJob) -> Step {
+        let is_rotten = self.nodes.iter().any(|node| node.is_damaged) || self.judges.lenient;
+        let (SnapshotJob::Keep(piece), Some(process)) = (job, &mut self.nodes[node].process) else {
+            return Ok(());
         };
-        if let Some(position) = kept {
-            self.judges.ledgers[node].keeps(position);
+        if piece.offset == 0 {
+            process.arrived.clear();
         }
+        process.arrived.extend_from_slice(&piece.bytes);
+        if !piece.is_last() || is_rotten {
+            return Ok(());
+        }
+        let all = std::mem::take(&mut process.arrived);
+        let rest = |offset: u64| {
+            let offset = usize::try_from(offset).unwrap_or(usize::MAX).min(all.len());
+            Ok::<_, Failure>(Bytes::copy_from_slice(&all[offset..]))
+        };
+        let (found, info) = (measure(rest)?, &piece.info);
+        let named = must(found == (info.size, info.checksum), || {
+            format!("the pieces that n{node} was given are not {}", info.meta.position)
+        });
+        self.judges.named("snapshots", named)
     }
 
     pub(super) fn piece_read(&mut self, node: usize, transfer: u64, offset: u64) {
@@ -137,6 +159,7 @@ impl<W: Workload> World<'_, '_, W> {
             return Err(self.failure("snapshots", error.to_string()));
         }
         self.judge_state(meta.position, &content)?;
+        self.judges.snapshot_members(meta.position.index, &meta.membership)?;
         self.give_to_snapshots(node, SnapshotJob::Write { meta, content: content.into() });
         Ok(())
     }
@@ -172,7 +195,29 @@ impl<W: Workload> World<'_, '_, W> {
         Ok(())
     }
 
-    fn judge_state(&mut self, at: Position, state: &[u8]) -> Step {
-        if self.workload.is_canonical() { self.judges.state(at, state) } else { Ok(()) }
+    pub(super) fn judge_state(&mut self, at: Position, state: &[u8]) -> Step {
+        if !self.workload.is_canonical() {
+            return Ok(());
+        }
+        // Once is enough: all others are compared with it.
+        if self.judges.is_first_state(at)
+            && let Some(applied) = self.comes_to(at.index, false)?
+        {
+            self.judges.holds(at, state, &applied)?;
+        }
+        self.judges.state(at, state)
+    }
+}
+
+/// The snapshot that is durable by now, if this was the last of it.
+fn durable(job: &SnapshotJob, input: &Input) -> Option<Position> {
+    match (job, input) {
+        (SnapshotJob::Keep(piece), Input::PieceKept { result: Ok(()), .. }) => {
+            piece.is_last().then_some(piece.info.meta.position)
+        }
+        (SnapshotJob::Write { meta, .. }, Input::SnapshotTaken { result: Ok(_), .. }) => {
+            Some(meta.position)
+        }
+        _ => None,
     }
 }

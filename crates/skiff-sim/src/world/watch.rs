@@ -153,6 +153,26 @@ impl<W: Workload> World<'_, '_, W> {
         false
     }
 
+    /// The disk has done something for snapshots. Returns whether the power has failed meanwhile.
+    pub(super) fn watch_snapshot(&mut self, node: usize, durable: Option<Index>) -> bool {
+        self.count_operations(node);
+        if self.is_due(node) {
+            self.strike(node);
+            return true;
+        }
+        if let Some(watch) = &mut self.watch {
+            watch.told[node].snapshot = watch.told[node].snapshot.max(durable);
+        }
+        false
+    }
+
+    /// A folder was emptied: what was told of it counts no more.
+    pub(super) fn watch_wiped(&mut self, node: usize) {
+        if let Some(watch) = &mut self.watch {
+            watch.told[node] = Told::default();
+        }
+    }
+
     /// A folder was opened, or was not. Returns whether the power has failed meanwhile.
     pub(super) fn watch_opening(&mut self, node: usize) -> bool {
         self.count_operations(node);
@@ -168,8 +188,15 @@ impl<W: Workload> World<'_, '_, W> {
     /// A folder was opened: whose it is, and what else was told of it, must still stand there.
     pub(super) fn watch_opened(&mut self, node: usize, opened: &Opened<SimDisk>) -> Step {
         let Some(watch) = &mut self.watch else { return Ok(()) };
-        let (told, found) = (watch.told[node].clone(), opened.identity.clone());
+        let (mut told, found) = (watch.told[node].clone(), opened.identity.clone());
         watch.told[node].identity = Some(found.clone());
+        if let Some(before) = &told.identity
+            && self.begins_anew(before, &found)
+        {
+            // Its own snapshots are of no use to it.
+            told = Told::default();
+            self.watch_wiped(node);
+        }
         if let Some(before) = &told.identity
             && !succeeds(before, &found)
         {
@@ -187,20 +214,26 @@ impl<W: Workload> World<'_, '_, W> {
         Ok(())
     }
 
+    /// Whether a folder is rightly that of a fresh node: of one that was removed.
+    fn begins_anew(&self, before: &Identity, found: &Identity) -> bool {
+        let rafts = self.nodes.iter().filter_map(|node| node.process.as_ref()?.replica.raft());
+        let mut removed = rafts.filter_map(|raft| raft.removed_as_of(before.node));
+        let is_other = found.node != before.node && found.standing == Standing::Fresh;
+        is_other && (before.standing == Standing::Removed || removed.next().is_some())
+    }
+
     /// The power fails; `operations` of what the disk is doing are done.
     fn strike_amid(&mut self, node: usize, operations: u64) {
         let state = &mut self.nodes[node];
         let mut count = 0;
-        if let Some(process) = &mut state.process
-            && let Some(job) = process.disk_jobs.front().cloned()
-        {
+        if let Some(process) = &mut state.process {
             if operations > 0 {
                 state.disk.halt_after(operations);
-                let _halted = process.work_on_disk(&job);
+                process.work_on_next();
             } else {
                 // To count them it does the job, but the world goes on with the disk as it is now.
                 let disk = state.disk.fork();
-                let _done = process.work_on_disk(&job);
+                process.work_on_next();
                 count = state.disk.counts().changes - disk.counts().changes;
                 state.disk = disk;
             }
@@ -222,6 +255,7 @@ impl<W: Workload> World<'_, '_, W> {
         match &mut self.nodes[node].process {
             Some(process) => {
                 process.disk_jobs.clear();
+                process.snapshot_jobs.clear();
                 self.end_process(node, true, down);
             }
             None => self.cut_power(node),

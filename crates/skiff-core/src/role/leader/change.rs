@@ -125,7 +125,7 @@ impl Leader {
         }
         self.changes.asked = false;
         self.answer_changes(local, &membership);
-        if !membership.contains(local.id()) {
+        if !membership.contains(local.id()) && !planted(Mutant::RemovedLeaderStays) {
             return self.leave(local, &membership);
         }
         if !self.begin_waiting(local, &membership)
@@ -223,7 +223,7 @@ impl Leader {
             // A dead voter is no reason to make quorums larger, unless it is what is replaced.
             let all_answer = || membership.voters.iter().all(|voter| self.answers(local, *voter));
             let may = membership.learners.contains(id)
-                && self.is_ready(local, *id)
+                && (self.is_ready(local, *id) || planted(Mutant::PromotesUnready))
                 && (replaces.is_some() || all_answer())
                 && self.unready(local, &next.voters).is_none();
             may.then_some(next)
@@ -285,6 +285,7 @@ impl Leader {
         let knows = |id: &&NodeId| {
             let progress = self.peers.get(*id);
             progress.is_some_and(|one| one.round_acked >= round && one.matched == last)
+                || planted(Mutant::HeirUninformed)
         };
         if let Some(heir) = membership.voters.iter().find(knows) {
             leaving.handed = true;
