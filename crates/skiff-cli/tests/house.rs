@@ -54,7 +54,7 @@ const WITHOUT_RUNTIME: &[&str] =
     &["skiff-core", "skiff-storage", "skiff-transport", "skiff-wal", "skiff-replica", "skiff-sim"];
 
 const LINES_PER_FILE: usize = 600;
-const LINES_OF_THE_CORE: usize = 6_400;
+const LINES_OF_THE_CORE: usize = 6_500;
 /// Files of the core that do not run the algorithm but look at it: they serve its tests.
 const BESIDE_THE_CORE: &[&str] = &["tests.rs", "fingerprint.rs", "invariants.rs", "mutants.rs"];
 /// How the head of a longer file begins its reason.
